@@ -1,0 +1,63 @@
+# Papers That Run. `make book` and `make test` need Python 3.11 and make, nothing else.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+# The environment is ready when the stamp of these files' content is there; a change makes a new one.
+STAMP  := $(VENV)/.ready-$(shell cat requirements.txt constraints.txt pyproject.toml | cksum | tr ' ' '-')
+RUN    := $(VENV)/bin/python -m src.book
+CHAPTER ?=
+PROFILE ?= cpu
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help book test lint site accept results bench check new lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+book: $(STAMP)  ## run what changed and render the book into _build/html
+	@$(RUN) book
+
+test: $(STAMP)  ## check everything: units, chapters, references, the rendered book
+	@$(VENV)/bin/python -m pytest tests chapters
+
+lint: $(STAMP)  ## style, format and import rules
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/lint-imports --no-logo >/dev/null || $(VENV)/bin/lint-imports
+
+site: $(STAMP)  ## render the book from the last runs, without running anything
+	@$(RUN) site
+
+accept: $(STAMP)  ## adopt the last quick runs as the new reference (CHAPTER=part/name for one)
+	@$(RUN) accept $(CHAPTER)
+
+results: $(STAMP)  ## run a larger profile and write its ledger (PROFILE=cpu|gpu, CHAPTER=part/name)
+	@$(RUN) results --profile $(PROFILE) $(CHAPTER)
+
+bench: $(STAMP)  ## measure the timing claims and write them to the ledger
+	@for b in benchmarks/[a-z]*.py; do $(VENV)/bin/python -m benchmarks.$$(basename $$b .py) || exit 1; done
+
+check: $(STAMP)  ## the gates alone: references, catalogue, pairs
+	@$(RUN) check
+
+new: $(STAMP)  ## the files of a new chapter (PART=gnn CHAPTER=framelets PAPER=ufg)
+	@$(RUN) new $(PART) $(CHAPTER) $(PAPER)
+
+lock: $(STAMP)  ## write constraints.txt from the environment as it is
+	@$(VENV)/bin/pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > constraints.txt
+
+clean:  ## remove everything that was built (the environment stays)
+	rm -rf _build
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	  echo "The book's environment is made with Python 3.11; $(PYTHON) is $$($(PYTHON) -V 2>&1)."; \
+	  echo "Install Python 3.11, or name it: make book PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Setting up $(VENV) (about 1.6 GB with the CPU build of PyTorch, 6 GB with CUDA; see README)"
+	@$(VENV)/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
+	  || $(PYTHON) -m venv --clear $(VENV)
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/.ready-*
+	@touch $@

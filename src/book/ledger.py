@@ -1,0 +1,209 @@
+"""The ledger: what was measured, where, when, with what; one JSON file a chapter and profile.
+
+`data/results/<profile>/<part>/<chapter>.json` is committed. The quick entry is the reference that a
+fresh run must agree with; the larger profiles' entries are what the pages show "at scale"; the
+entries of the pseudo-profile "timing" come from the benchmarks.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from src.book import catalogue, paths
+from src.book.claims import measure
+from src.book.errors import BookError
+
+LARGER = ("gpu", "cpu")  # where a page looks for results at scale, the largest first
+_LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "sympy", "torch-geometric")
+
+
+def read(chapter: str, profile: str) -> dict | None:
+    """Return a chapter's ledger entry in a profile ("quick", "cpu", "gpu", "timing"), or None.
+
+    Raises:
+        BookError: if the file is not JSON.
+    """
+    file = paths.results_file(chapter, profile)
+    if not file.exists():
+        return None
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BookError(
+            f"{file}: not valid JSON ({error}); restore it or run it again: "
+            f"make results PROFILE={profile} CHAPTER={chapter}"
+        ) from None
+
+
+def write(chapter: str, profile: str, entry: dict) -> Path:
+    """Write a chapter's ledger entry atomically, with provenance added; return the file.
+
+    Args:
+        chapter: such as "foundations/transformer".
+        profile: "quick", "cpu", "gpu" or "timing".
+        entry: {"seed", "measurements": [...], "recorded": {...}, ...}, JSON-able.
+    """
+    file = paths.results_file(chapter, profile)
+    content = {"chapter": chapter, "profile": profile, **entry}
+    # The quick entry is a reference: it must not change when nothing measured has changed.
+    if profile != "quick":
+        content["provenance"] = {**provenance(), **entry.get("provenance", {})}
+    write_atomically(file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    return file
+
+
+def write_atomically(file: Path, text: str) -> None:
+    """Write a text file so that no reader ever sees half of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def record_timing(
+    chapter: str,
+    paper: str,
+    claim: str,
+    rows: list[tuple[float, float]],
+    *,
+    peer: str,
+    setting: str,
+) -> dict:
+    """Judge a timing claim by paired seconds and merge it into the chapter's timing entry.
+
+    Args:
+        chapter: the chapter whose page shows the ratio.
+        paper: the paper's id.
+        claim: a claim of kind "timing".
+        rows: pairs (a, b) of seconds, or of any positive cost, measured side by side in one run.
+        peer: what b is, by name and version.
+        setting: sizes and number of threads, in words.
+
+    Raises:
+        BookError: if the claim is not of kind timing or the rows do not fit it.
+    """
+    if catalogue.claim(paper, claim).kind != "timing":
+        raise BookError(f"{paper} {claim} is not a claim of kind timing")
+    measured = {**measure(paper, claim, rows).as_json(), "peer": peer, "setting": setting}
+    entry = read(chapter, "timing") or {"measurements": []}
+    kept = [m for m in entry["measurements"] if (m["paper"], m["claim"]) != (paper, claim)]
+    kept.append({**measured, "provenance": provenance()})
+    kept.sort(key=lambda m: (m["paper"], m["claim"]))
+    write(chapter, "timing", {"measurements": kept})
+    return measured
+
+
+def latest(chapter: str) -> dict[tuple[str, str], dict]:
+    """Return each claim's measurement in the largest profile that tested it.
+
+    Keys are (paper, claim); values are the ledger's measurement with "profile", "device" and
+    "date" added. Claims that no profile tested are absent.
+    """
+    found: dict[tuple[str, str], dict] = {}
+    for profile in ("quick", "cpu", "gpu", "timing"):
+        entry = read(chapter, profile)
+        for measured in (entry or {}).get("measurements", []):
+            if measured["verdict"] == "not tested":
+                continue
+            source = measured.get("provenance") or entry.get("provenance", {})
+            found[measured["paper"], measured["claim"]] = {
+                **measured,
+                "profile": profile,
+                "device": source.get("device", "any CPU"),
+                "date": source.get("date"),
+            }
+    return found
+
+
+def compare(chapter: str, measurements: list[dict]) -> list[str]:
+    """Compare a fresh quick run's measurements with the committed entry; return the problems."""
+    committed = read(chapter, "quick")
+    if committed is None:
+        return [f"{chapter}: no committed quick ledger; run make accept CHAPTER={chapter}"]
+    before = {(m["paper"], m["claim"]): m for m in committed["measurements"]}
+    after = {(m["paper"], m["claim"]): m for m in measurements}
+    problems = [
+        f"{chapter}: {p} {c} is in only one of run and ledger" for p, c in before ^ after.keys()
+    ]
+    for key in sorted(before.keys() & after.keys()):
+        problems += _moved(chapter, key, before[key], after[key])
+    return sorted(problems)
+
+
+def _moved(chapter: str, key: tuple[str, str], before: dict, after: dict) -> list[str]:
+    name = f"{chapter}: {key[0]} {key[1]}"
+    if before["verdict"] != after["verdict"]:
+        return [f"{name}: the verdict was {before['verdict']}, now {after['verdict']}"]
+    tolerance = catalogue.claim(*key).tolerance
+    if tolerance is None:  # exact claims are judged by their criterion, which the verdict repeats
+        return []
+    moved = []
+    for field in ("estimate", "low", "high"):
+        old, new = before.get(field), after.get(field)
+        if (old is None) != (new is None):
+            moved.append(f"{name}: {field} was {old}, now {new}")
+        elif old is not None and abs(old - new) > tolerance:
+            moved.append(f"{name}: {field} was {old:.6g}, now {new:.6g}; tolerance {tolerance:g}")
+    return moved
+
+
+def provenance() -> dict:
+    """Return where and with what this process measures: device, versions, commit, date."""
+    libraries = {}
+    for name in _LIBRARIES:
+        try:
+            # A local label such as +cpu names the build, not the version.
+            libraries[name] = metadata.version(name).split("+")[0]
+        except metadata.PackageNotFoundError:
+            continue
+    commit, clean = _commit()
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "device": device_name(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "libraries": libraries,
+        "commit": commit,
+        "clean": clean,
+    }
+
+
+def device_name(cuda: bool | None = None) -> str:
+    """Return the accelerator's or the processor's name."""
+    torch = sys.modules.get("torch")
+    if cuda is not False and torch is not None and torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> tuple[str | None, bool | None]:
+    try:
+        commit, status = (
+            subprocess.run(
+                ["git", "-C", str(paths.root()), *arguments],
+                capture_output=True, text=True, timeout=10, check=True,
+            ).stdout.strip()
+            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain"))
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+    return commit, not status
