@@ -14,9 +14,9 @@
 # %% [markdown]
 # # TITLE
 #
-# This page is a working example of a chapter: replace it section by section. It re-runs the claim of
-# Hammersley and Morton (1956) that *antithetic* draws estimate an average better than independent
-# ones at the same cost.
+# This page is a working example of a chapter: replace it section by section. It re-runs the claim
+# of Hammersley and Morton (1956) that *antithetic* draws estimate an average better than
+# independent ones at the same cost.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -79,8 +79,8 @@ run.figure(
 # ## From first principles
 #
 # Let $f$ be a function on $[0, 1]$ and $U$ uniform there. The quantity wanted is
-# $\mu = \mathbb E f(U)$. With $n$ evaluations, $n$ even, the antithetic estimator draws $n/2$ points
-# $u_i$ and averages each with its mirror image:
+# $\mu = \mathbb E f(U)$. With $n$ evaluations, $n$ even, the antithetic estimator draws $n/2$
+# points $u_i$ and averages each with its mirror image:
 #
 # $$\hat\mu = \frac{2}{n} \sum_{i=1}^{n/2} \frac{f(u_i) + f(1 - u_i)}{2}. \tag{1}$$
 #
