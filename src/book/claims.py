@@ -37,7 +37,7 @@ class Measurement:
         return {
             "paper": self.paper,
             "claim": self.claim,
-            "samples": [list(s) if isinstance(s, tuple) else s for s in self.samples],
+            "samples": [_rounded(s) for s in self.samples],
             "statistic": self.statistic,
             "unit": self.unit,
             **{k: significant(v, 8) if isinstance(v, float) else v for k, v in kept.items()},
@@ -114,6 +114,12 @@ def plural(unit: str, n: int) -> str:
 def chance_verdicts(tested: int) -> float:
     """Return how many of `tested` interval verdicts would be wrong by chance alone, at most."""
     return tested * (1 - CONFIDENCE) / 2
+
+
+def _rounded(sample: float | tuple) -> float | list[float]:
+    if isinstance(sample, tuple):
+        return [significant(part, 8) for part in sample]
+    return significant(sample, 8)
 
 
 def significant(value: float, digits: int) -> float:

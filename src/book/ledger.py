@@ -54,8 +54,27 @@ def write(chapter: str, profile: str, entry: dict) -> Path:
     # The quick entry is a reference: it must not change when nothing measured has changed.
     if profile != "quick":
         content["provenance"] = {**provenance(), **entry.get("provenance", {})}
-    write_atomically(file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(file, _lines(content))
     return file
+
+
+def _lines(content: dict) -> str:
+    """Return JSON with one measurement or recorded value a line, so that a diff reads well."""
+
+    def plain(value: object) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+    parts = []
+    for key, value in content.items():
+        if isinstance(value, list) and value:
+            value = "[\n  " + ",\n  ".join(map(plain, value)) + "\n ]"
+        elif isinstance(value, dict) and value:
+            pairs = (f"{plain(k)}: {plain(v)}" for k, v in value.items())
+            value = "{\n  " + ",\n  ".join(pairs) + "\n }"
+        else:
+            value = plain(value)
+        parts.append(f" {plain(key)}: {value}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def write_atomically(file: Path, text: str) -> None:

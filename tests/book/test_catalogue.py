@@ -37,7 +37,7 @@ def test_an_edit_is_seen_at_once(probe_paper):
         ("part: foundations", "part: cooking", 1, "", "valid: foundations"),
         ("chapter: foundations/probe", "chapter: gnn/probe", 1, "", "does not lie in part"),
         ("reruns: One experiment.", "reruns: One.\nfun: yes", 8, "fun", "xtra"),
-        ("op: \">\", value: 0}", "op: within, value: 0}", 15, "claims.C1.expect", "low, high"),
+        ('op: ">", value: 0}', "op: within, value: 0}", 15, "claims.C1.expect", "low, high"),
         ("  C2:", "  two:", 17, "claims.two", "pattern"),
     ],
 )

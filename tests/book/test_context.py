@@ -167,7 +167,9 @@ def test_a_figure_carries_its_words_and_is_closed(run, monkeypatch):
     for _ in range(2):
         fig, axes = plt.subplots(figsize=(5, 3))
         axes.plot([0, 1])
-        run.figure(fig, "line", "A line.", "A straight line from the lower left to the upper right.")
+        run.figure(
+            fig, "line", "A line.", "A straight line from the lower left to the upper right."
+        )
     assert plt.get_fignums() == []
     (image, about), (caption, _), (again, _), _ = shown
     assert image["image/png"] == again["image/png"]
