@@ -134,7 +134,7 @@ run.measure("PAPER", "C1", rows)
 # %%
 run.verdicts()
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output", "remove-cell"]
 run.verdict_words()
 
 # %% [markdown]

@@ -1,1 +1,1 @@
-"""Papers That Run: the machinery (`src.book`), shared blocks (`src.common`) and one package a part."""
+"""Papers That Run: the machinery (`src.book`), shared blocks (`src.common`), one package a part."""

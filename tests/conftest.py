@@ -1,4 +1,4 @@
-"""Shared fixtures: fake roots for the machinery, the data mirror, and a loud word for what cannot run."""
+"""Shared fixtures: fake roots, the data mirror, and a loud word for what cannot run."""
 
 import os
 from pathlib import Path

@@ -46,7 +46,7 @@ def start(chapter: str, *, profile: str, seed: int, sizes: dict[str, dict]) -> "
     Raises:
         BookError: for a wrong chapter, profile, seed or sizes, listing what is valid.
     """
-    choose("chapter", chapter, sorted(catalogue.chapters()))
+    catalogue.of_chapter(chapter)
     for name in sizes:
         choose("profile in sizes", name, list(catalogue.PROFILES))
     choose(f"profile of {chapter}", profile, list(sizes))
@@ -70,7 +70,7 @@ class Run:
     def __init__(self, chapter: str, profile: str, seed: int, sizes: SimpleNamespace) -> None:
         self.chapter, self.profile, self.seed, self.sizes = chapter, profile, seed, sizes
         self.device = torch.device("cuda" if profile == "gpu" else "cpu")
-        self.papers = catalogue.chapters()[chapter]
+        self.papers = catalogue.of_chapter(chapter)
         self._measured: dict[tuple[str, str], claims.Measurement] = {}
 
     def __repr__(self) -> str:
@@ -218,7 +218,7 @@ class Run:
                 print(*self._lead(paper.id), name, self._judged(paper.id, name).verdict)
 
     def at_scale(self) -> Table:
-        """Return what the committed cpu and gpu runs and the benchmarks measured, claim by claim."""
+        """Return what the committed cpu and gpu runs and the benchmarks measured, by claim."""
         rows = []
         for profile in ("cpu", "gpu", "timing"):
             entry = ledger.read(self.chapter, profile)

@@ -1,5 +1,6 @@
 """What a running chapter tells the executor: one JSON object a line in the file `$BOOK_RECORD`."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -16,4 +17,9 @@ def read(file: Path) -> list[dict]:
     """Return the events of a run in order; an absent file means none."""
     if not file.exists():
         return []
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    found = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        # A kernel that is killed while it writes leaves half a line.
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return found

@@ -57,6 +57,8 @@ def new(part: str, chapter: str, paper: str | None = None) -> list[Path]:
 
 
 def _fill(template: Path, names: dict[str, str]) -> str:
+    if not template.exists():
+        raise BookError(f"{template} is missing; `new` works in a clone of the repository")
     pattern = re.compile(r"\b(" + "|".join(names) + r")\b")
     return pattern.sub(lambda m: names[m.group()], template.read_text(encoding="utf-8"))
 

@@ -83,3 +83,11 @@ def test_the_real_catalogue_covers_all_papers_in_scope():
     running, planned = catalogue.papers(), catalogue.planned()
     assert len(running) + len(planned) == 369
     assert {p.chapter.split("/")[0] for p in planned} <= set(catalogue.PARTS)
+
+
+def test_a_chapter_does_not_depend_on_another_chapters_entry(probe_paper):
+    write(probe_paper, "not: [valid", name="other")
+    assert [p.id for p in catalogue.of_chapter("foundations/probe")] == ["probe"]
+    assert catalogue.claim("probe", "C1").kind == "t"
+    with pytest.raises(BookError, match=r"other.yml, line \d+"):
+        catalogue.papers()

@@ -1,0 +1,212 @@
+"""The command line of the book: `python -m src.book COMMAND`."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from src.book.errors import BookError
+
+_STATUSES = """exit status:
+  0    all is well
+  1    a chapter failed, or check found problems
+  2    wrong input: the message says what is valid
+  75   out of time (BOOK_BUDGET_S): what is finished is kept, run it again to go on
+  130  interrupted
+run-one also says how the chapter failed:
+  1    a cell raised                    4    over the memory limit
+  2    the chapter or a parameter is    5    the kernel died
+       not valid                        6    the machine: disk, kernel does not start
+  3    over the time limit
+
+environment:
+  BOOK_BUDGET_S     seconds after which the larger profiles begin no new unit
+  BOOK_BUILD        the folder for everything that is made (default: _build)
+  BOOK_DATA_MIRROR  folders that hold data sets
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; return its exit status."""
+    options = _parser().parse_args(arguments)
+    # A polite request to end is treated like Ctrl-C: kernels end with us.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return options.command(options)
+    except BookError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; what is finished is kept, run it again to go on", file=sys.stderr)
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    from src.book import runner
+
+    outcomes = runner.run_and_report(
+        options.chapters or None, options.profile, jobs=options.jobs, force=options.force
+    )
+    return runner.exit_status(outcomes)
+
+
+def _run_one(options: argparse.Namespace) -> int:
+    from src.book.execute import execute
+
+    given = dict(options.parameter or [])
+    if options.seed is not None:
+        given["seed"] = options.seed
+    result = execute(options.chapter, options.profile, given, out=options.out, say=print)
+    if result.status == "ok":
+        seconds = result.seconds + result.startup_seconds
+        print(f"{result.chapter}: ok, {seconds:.1f} s, {result.peak_memory_mb:.0f} MB")
+    else:
+        where = f"cell {result.cell}: " if result.cell else ""
+        said = f"{result.chapter}: {result.status}: {where}{result.reason}; see {result.log}"
+        print(said, file=sys.stderr)
+    return result.exit_status
+
+
+def _accept(options: argparse.Namespace) -> int:
+    from src.book.accept import accept
+    from src.book.notebooks import short
+
+    changed = accept(options.chapters or None)
+    for file in changed:
+        print(f"wrote {short(file)}")
+    if not changed:
+        print("nothing changed")
+    return 0
+
+
+def _results(options: argparse.Namespace) -> int:
+    from src.book import notebooks, parameters, runner
+    from src.book.accept import write_ledger
+
+    if options.profile == "quick":
+        raise BookError("quick results are adopted by accept; results takes --profile cpu or gpu")
+    names = options.chapters
+    if not names:  # every chapter that has the profile
+        names = [
+            name
+            for name in notebooks.chapters()
+            if options.profile in parameters.profiles(name, notebooks.read_chapter(name))
+        ]
+    if not names:
+        raise BookError(f"no chapter has a {options.profile} profile")
+    given = {"seed": options.seed} if options.seed is not None else None
+    outcomes = runner.run_and_report(
+        names, options.profile, jobs=options.jobs, force=options.force, given=given
+    )
+    for outcome in outcomes:
+        if outcome.state in ("ok", runner.UP_TO_DATE):
+            print(f"wrote {notebooks.short(write_ledger(outcome.result))}")
+    print("the quick pages show these results: make book, then make accept")
+    return runner.exit_status(outcomes)
+
+
+def _site(options: argparse.Namespace) -> int:
+    from src.book.notebooks import short
+    from src.book.site import build
+
+    built = build(clean=options.clean)
+    what = "rendered" if built.rendered else "up to date"
+    index = short(built.folder / "index.html")
+    print(f"{index}: {built.pages} pages, {what} in {built.seconds:.1f} s")
+    return 0
+
+
+def _book(options: argparse.Namespace) -> int:
+    status = _run(options)
+    try:
+        return _site(options) or status
+    except BookError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _check(options: argparse.Namespace) -> int:
+    from src.book import gates
+
+    problems = gates.check(options.chapters or None)
+    for problem in problems:
+        print(problem)
+    print(f"{len(problems)} problems" if problems else "all gates passed")
+    return 1 if problems else 0
+
+
+def _new(options: argparse.Namespace) -> int:
+    from src.book.notebooks import short
+    from src.book.scaffold import new
+
+    for file in new(options.part, options.chapter, options.paper):
+        print(f"wrote {short(file)}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m src.book", description=__doc__, epilog=_STATUSES, formatter_class=form
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+
+    def command(name: str, action: Callable, words: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name, help=words, description=words, epilog=_STATUSES, formatter_class=form
+        )
+        made.set_defaults(command=action)
+        return made
+
+    _running_options(command("run", _run, "run the chapters that are out of date"))
+    one = command("run-one", _run_one, "run one chapter, up to date or not")
+    one.add_argument("chapter", metavar="CHAPTER", help="such as foundations/transformer")
+    one.add_argument("--profile", default="quick", help="quick (default), cpu or gpu")
+    one.add_argument("--seed", help="a whole number")
+    one.add_argument(
+        "-p", "--parameter", nargs=2, action="append", metavar=("NAME", "VALUE"),
+        help="another parameter of the chapter; may be repeated",
+    )  # fmt: skip
+    one.add_argument("--out", type=Path, help="folder for page, result and log")
+    accepting = command("accept", _accept, "adopt the last quick runs as references and ledger")
+    _chapters_option(accepting)
+    results = command("results", _results, "run a larger profile and write its ledger")
+    _running_options(results, profile="cpu")
+    results.add_argument("--seed", help="a whole number")
+    site = command("site", _site, "render the book without running anything")
+    site.add_argument("--clean", action="store_true", help="render every page anew")
+    book = command("book", _book, "run what is out of date, then render the book")
+    _running_options(book)
+    book.add_argument("--clean", action="store_true", help="render every page anew")
+    _chapters_option(command("check", _check, "look for what a good book must not hold"))
+    new = command("new", _new, "begin a chapter from the template")
+    new.add_argument("part", metavar="PART")
+    new.add_argument("chapter", metavar="CHAPTER")
+    new.add_argument("paper", nargs="?", metavar="PAPER", help="the paper's id")
+    return parser
+
+
+def _chapters_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help="default: all chapters")
+
+
+def _running_options(parser: argparse.ArgumentParser, profile: str = "quick") -> None:
+    _chapters_option(parser)
+    parser.add_argument("--profile", default=profile, help=f"quick, cpu or gpu (default {profile})")
+    parser.add_argument("--jobs", type=_positive, help="chapters at a time (default: by cores)")
+    parser.add_argument("--force", action="store_true", help="run even what is up to date")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""Adopting results: a quick run becomes the reference, a larger run becomes a ledger entry."""
+
+from pathlib import Path
+
+from src.book import gates, ledger, notebooks, paths
+from src.book.errors import BookError, choose
+from src.book.references import reference
+from src.book.results import Result, read_result, why_stale
+
+
+def accept(chapters: list[str] | None = None) -> list[Path]:
+    """Write the committed notebook and the quick ledger of chapters from their last quick run.
+
+    Args:
+        chapters: their names; None for all.
+
+    Returns:
+        The files whose content changed.
+
+    Raises:
+        BookError: if a chapter's run is missing, failed, is out of date, or shows something that a
+            reference must not hold. Nothing is written then.
+    """
+    known = notebooks.chapters()
+    names = known if chapters is None else [choose("chapter", c, known) for c in chapters]
+    ready, refused = {}, []
+    for name in names:
+        if why := why_stale(name, "quick"):
+            refused.append(f"{name}: {why}; first: python -m src.book run {name}")
+            continue
+        page = notebooks.load(paths.run_file(name, "quick"))
+        ready[name] = reference(page)
+        problems = gates.reference_problems(ready[name]) + gates.figure_problems(page)
+        refused += [str(gates.Problem(name, cell, what)) for cell, what in problems]
+    if refused:
+        raise BookError("nothing was accepted:\n" + "\n".join(refused))
+    changed = []
+    for name, notebook in ready.items():
+        pair, entry = notebooks.chapter_file(name, ".ipynb"), paths.results_file(name, "quick")
+        before = [file.read_bytes() if file.exists() else None for file in (pair, entry)]
+        ledger.write_atomically(pair, notebooks.dumps(notebook))
+        write_ledger(read_result(name, "quick"))
+        after = [file.read_bytes() for file in (pair, entry)]
+        changed += [f for f, b, a in zip((pair, entry), before, after, strict=True) if b != a]
+    return changed
+
+
+def write_ledger(result: Result) -> Path:
+    """Write the ledger entry of a run that went well; return the file."""
+    entry: dict[str, object] = {
+        "seed": result.seed,
+        "measurements": result.measurements,
+        "recorded": result.recorded,
+    }
+    if result.profile != "quick":
+        entry |= {"data": result.data, "models": result.models, "seconds": result.seconds}
+        entry["provenance"] = result.provenance
+    return ledger.write(result.chapter, result.profile, entry)

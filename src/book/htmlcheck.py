@@ -1,0 +1,182 @@
+"""Checks of the rendered pages that Sphinx does not make: it is content with a page that shows a
+traceback, an image called "figure.png", or a script from somebody else's server.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+_LEAST_ALT = 20
+_FILE_NAME = re.compile(r"\.(png|svg|jpe?g|gif|webp)$", re.IGNORECASE)
+_TRACEBACK = "Traceback (most recent call last)"
+# Elements without an end tag; they open nothing.
+_VOID = {
+    "area",
+    "base",
+    "br",
+    "col",
+    "embed",
+    "hr",
+    "img",
+    "input",
+    "link",
+    "meta",
+    "source",
+    "wbr",
+}
+# Attributes, and relations of a <link>, that make the browser load something with the page.
+_LOADED = ("src", "srcset", "poster", "data")
+_LOADING = {"stylesheet", "icon", "preload", "prefetch", "modulepreload", "manifest"}
+_CSS_URL = re.compile(r"""(?:url\(|@import)\s*['"]?((?:https?:)?//[^'")\s;]+)""")
+
+
+@dataclass
+class Page:
+    """What a page holds that the checks look at."""
+
+    ids: set[str] = field(default_factory=set)
+    links: list[str] = field(default_factory=list)
+    loaded: list[str] = field(default_factory=list)
+    images: list[dict] = field(default_factory=list)
+    tracebacks: int = 0
+
+
+def check_html(site: Path) -> list[str]:
+    """Check every page of a rendered site; return the problems, each naming its page.
+
+    Internal links and anchors must lead somewhere; images of the content need a description (not
+    a file name) and a size; nothing may be loaded from another server; no output may be an error.
+    """
+    pages = {file: read_page(file) for file in sorted(site.rglob("*.html"))}
+    if not pages:
+        return [f"{site}: there is no page"]
+    problems = []
+    for file, page in pages.items():
+        name = file.relative_to(site).as_posix()
+        found = [
+            *_dead_links(file, page, pages, site),
+            *_poor_images(page),
+            *(f"loads {address} from another server" for address in page.loaded),
+        ]
+        if page.tracebacks:
+            found.append(f"shows an error output ({page.tracebacks})")
+        problems += [f"{name}: {problem}" for problem in found]
+    return problems + _foreign_styles(site)
+
+
+def read_page(file: Path) -> Page:
+    """Return what the checks need of one page."""
+    reader = _Reader()
+    reader.feed(file.read_text(encoding="utf-8"))
+    reader.close()
+    return reader.page
+
+
+def images_shown(site: Path) -> set[Path]:
+    """Return the image files that the site's pages show."""
+    return {
+        (file.parent / unquote(image["src"])).resolve()
+        for file in site.rglob("*.html")
+        for image in read_page(file).images
+        if not _elsewhere(image.get("src", ""))
+    }
+
+
+class _Reader(HTMLParser):
+    """Collects a page's ids, links, loaded addresses, images of the content, and error outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.page = Page()
+        self._open: list[tuple[str, bool]] = []  # element, and whether it is an <article>
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        about = {name: value or "" for name, value in attrs}
+        if tag not in _VOID:
+            self._open.append((tag, tag == "article"))
+        if identity := about.get("id"):
+            self.page.ids.add(identity)
+        if tag == "a" and "href" in about:
+            self.page.links.append(about["href"])
+        if tag == "img" and any(article for _, article in self._open):
+            self.page.images.append(about)
+        if "traceback" in about.get("class", "").split():
+            self.page.tracebacks += 1
+        self.page.loaded += [a for a in _addresses(tag, about) if _elsewhere(a)]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in _VOID:
+            self._open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        if any(name == tag for name, _ in self._open):
+            while self._open.pop()[0] != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        inside = self._open[-1][0] if self._open else ""
+        if inside == "style":
+            self.page.loaded += _CSS_URL.findall(data)
+        elif inside != "script" and _TRACEBACK in data:
+            self.page.tracebacks += 1
+
+
+def _addresses(tag: str, about: dict[str, str]) -> Iterator[str]:
+    """Yield what the browser loads for an element when the page opens."""
+    for name in _LOADED:
+        # A srcset holds several addresses, each with a size after a blank.
+        for candidate in about.get(name, "").split(", "):
+            yield candidate.strip().split(" ")[0]
+    if tag == "link" and _LOADING.intersection(about.get("rel", "").split()):
+        yield about.get("href", "")
+    yield from _CSS_URL.findall(about.get("style", ""))
+
+
+def _elsewhere(address: str) -> bool:
+    return urlsplit(address).scheme in ("http", "https") or address.startswith("//")
+
+
+def _dead_links(file: Path, page: Page, pages: dict[Path, Page], site: Path) -> Iterator[str]:
+    for address in dict.fromkeys(page.links):
+        parts = urlsplit(address)
+        if parts.scheme or parts.netloc:
+            continue
+        target = (file.parent / unquote(parts.path)).resolve() if parts.path else file.resolve()
+        if target.is_dir():
+            target = target / "index.html"
+        if not target.exists() or not target.is_relative_to(site.resolve()):
+            yield f"link to {address!r}, which does not exist"
+        elif parts.fragment and target.suffix == ".html":
+            known = page if target == file.resolve() else _page_of(target, pages)
+            if unquote(parts.fragment) not in known.ids:
+                yield f"link to {address!r}: the page has no such anchor"
+
+
+def _page_of(target: Path, pages: dict[Path, Page]) -> Page:
+    for file, page in pages.items():
+        if file.resolve() == target:
+            return page
+    return read_page(target)
+
+
+def _poor_images(page: Page) -> Iterator[str]:
+    for image in page.images:
+        source, alt = image.get("src", ""), image.get("alt", "").strip()
+        name = source if len(source) < 80 else source[:77] + "..."
+        if len(alt) < _LEAST_ALT or _FILE_NAME.search(alt) or " " not in alt:
+            yield f"image {name}: alt text {alt!r} does not describe it"
+        if not (image.get("width", "").isdigit() and image.get("height", "").isdigit()):
+            yield f"image {name}: no width and height, so the page jumps while it loads"
+
+
+def _foreign_styles(site: Path) -> list[str]:
+    """Return the style sheets that load something from another server."""
+    return [
+        f"{file.relative_to(site).as_posix()}: loads {address} from another server"
+        for file in sorted(site.rglob("*.css"))
+        for address in _CSS_URL.findall(file.read_text(encoding="utf-8", errors="replace"))
+    ]

@@ -1,0 +1,244 @@
+"""Chapters as notebooks: read from their source, cleaned after a run, compared with their pair.
+
+The `.py` (jupytext's percent format) is the source. Every notebook written here is byte-identical
+when it is made again: cell ids are derived from the source, and nothing of the run but its outputs
+is kept.
+"""
+
+import copy
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.book import paths
+from src.book.errors import BookError, choose
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+METADATA = {
+    "jupytext": {
+        "text_representation": {
+            "extension": ".py",
+            "format_name": "percent",
+            "format_version": "1.3",
+        }
+    },
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+}
+# What papermill adds to a notebook, and what no page should show.
+_ADDED_BY_PAPERMILL = {"injected-parameters", "papermill-error-cell-tag"}
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def chapters() -> list[str]:
+    """Return the names of all chapters, such as "foundations/transformer", sorted."""
+    folder = paths.chapters_dir()
+    return sorted(f.relative_to(folder).with_suffix("").as_posix() for f in folder.glob("*/*.py"))
+
+
+def chapter_file(chapter: str, suffix: str = ".py") -> Path:
+    """Return a chapter's source, or with suffix ".ipynb" the committed notebook beside it.
+
+    Raises:
+        BookError: listing the valid chapters if there is no such chapter.
+    """
+    choose("chapter", chapter, chapters())
+    return paths.chapters_dir() / f"{chapter}{suffix}"
+
+
+def read_chapter(chapter: str) -> "NotebookNode":
+    """Return the notebook of a chapter's source: no outputs, ids derived from the cells."""
+    return read_source(chapter_file(chapter).read_text(encoding="utf-8"))
+
+
+def read_source(text: str) -> "NotebookNode":
+    """Return the notebook of a text in percent format, with minimal metadata.
+
+    Raises:
+        BookError: if jupytext cannot read it.
+    """
+    import jupytext
+    import nbformat
+
+    try:
+        cells = jupytext.reads(text, fmt="py:percent").cells
+    except Exception as error:  # a faulty header raises whatever YAML or the schema say
+        said = str(error).strip().split("\n")[0]
+        raise BookError(
+            f"the chapter's source cannot be read as a notebook ({said}); "
+            "compare its header with chapters/TEMPLATE.py"
+        ) from None
+    notebook = nbformat.v4.new_notebook(metadata=nbformat.from_dict(METADATA), cells=cells)
+    for cell in cells:
+        cell.metadata = _kept_metadata(cell.metadata)
+        if cell.cell_type == "code":
+            cell.execution_count, cell.outputs = None, []
+    _assign_ids(cells)
+    return notebook
+
+
+def load(file: Path) -> "NotebookNode":
+    """Read a notebook file.
+
+    Raises:
+        BookError: if the file is missing, or is not a notebook.
+    """
+    import nbformat
+
+    try:
+        notebook = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(notebook["cells"], list) or notebook["nbformat"] != 4:
+            raise ValueError("it has no cells of notebook format 4")
+    except FileNotFoundError:
+        raise BookError(f"{short(file)} is missing") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise BookError(
+            f"{short(file)} is not a notebook ({error}); it is a written file: "
+            "delete it and make it again"
+        ) from None
+    return nbformat.from_dict(_joined(notebook))
+
+
+def dumps(notebook: "NotebookNode") -> str:
+    """Return the text of a notebook file: sorted keys, one space of indent, a final newline."""
+    import nbformat
+
+    split = nbformat.v4.rwbase.split_lines(copy.deepcopy(notebook))
+    return json.dumps(split, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def clean(executed: "NotebookNode") -> "NotebookNode":
+    """Return an executed notebook without what differs from run to run.
+
+    Cells that papermill added go, execution counts are numbered anew without them, cell metadata is
+    restricted to `tags` and `mystnb`, pieces of one stream are joined (how it is cut depends on
+    time), tracebacks lose their colours. Images and the outputs' own metadata stay.
+    """
+    import nbformat
+
+    notebook = copy.deepcopy(executed)
+    notebook.metadata = nbformat.from_dict(METADATA)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    notebook.cells = [
+        cell
+        for cell in notebook.cells
+        if not _ADDED_BY_PAPERMILL.intersection(cell.metadata.get("tags", []))
+    ]
+    count = 0
+    for cell in notebook.cells:
+        cell.metadata = _kept_metadata(cell.metadata)
+        if cell.cell_type != "code":
+            continue
+        if cell.execution_count is not None:
+            count += 1
+            cell.execution_count = count
+        cell.outputs = [_clean_output(o, cell.execution_count) for o in _join_streams(cell.outputs)]
+    _assign_ids(notebook.cells)
+    return notebook
+
+
+def source_differences(source: "NotebookNode", pair: "NotebookNode") -> list[str]:
+    """Compare the source parts of two notebooks: cells, types, text, tags and ids.
+
+    Returns:
+        One sentence a difference, the first few; empty if the pair agrees.
+    """
+    found = []
+    for number, (ours, theirs) in enumerate(zip(source.cells, pair.cells, strict=False), start=1):
+        for what in ("cell_type", "source", "metadata", "id"):
+            if ours.get(what) != theirs.get(what):
+                found.append(
+                    f"cell {number}: {what} is {_brief(ours.get(what))} in the .py, "
+                    f"{_brief(theirs.get(what))} in the .ipynb"
+                )
+                break
+    if len(source.cells) != len(pair.cells):
+        found.append(f"{len(source.cells)} cells in the .py, {len(pair.cells)} in the .ipynb")
+    return found[:5]
+
+
+def unexecuted(notebook: "NotebookNode") -> list[int]:
+    """Return the numbers (from 1) of code cells not executed, or not in order."""
+    expected, found = 1, []
+    for number, cell in enumerate(notebook.cells, start=1):
+        if cell.cell_type != "code":
+            continue
+        if cell.get("execution_count") != expected:
+            found.append(number)
+        expected += 1
+    return found
+
+
+def errors(notebook: "NotebookNode") -> list[tuple[int, str]]:
+    """Return (cell number, "Name: message") for every error output."""
+    return [
+        (number, f"{output.ename}: {output.evalue}".split("\n")[0])
+        for number, cell in enumerate(notebook.cells, start=1)
+        for output in cell.get("outputs", [])
+        if output.output_type == "error"
+    ]
+
+
+def short(file: Path) -> str:
+    """Return a file's path as a person at the repository's root would type it."""
+    root = paths.root()
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
+
+
+def without_colour(text: str) -> str:
+    """Return a text without a terminal's colour codes."""
+    return _ANSI.sub("", text)
+
+
+def _kept_metadata(metadata: dict) -> "NotebookNode":
+    import nbformat
+
+    kept = {key: metadata[key] for key in ("mystnb", "tags") if metadata.get(key)}
+    return nbformat.from_dict(kept)
+
+
+def _assign_ids(cells: list) -> None:
+    """Give each cell an id made from its source, with a counter where cells repeat."""
+    seen: dict[str, int] = {}
+    for cell in cells:
+        base = hashlib.sha256(cell.source.encode()).hexdigest()[:8]
+        seen[base] = seen.get(base, 0) + 1
+        cell["id"] = base if seen[base] == 1 else f"{base}-{seen[base]}"
+
+
+def _join_streams(outputs: list) -> list:
+    joined: list = []
+    for output in outputs:
+        previous = joined[-1] if joined else None
+        if (
+            previous is not None
+            and output.output_type == previous.output_type == "stream"
+            and output.name == previous.name
+        ):
+            previous["text"] += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
+def _clean_output(output: dict, count: int | None) -> dict:
+    if output.output_type == "execute_result":
+        output["execution_count"] = count
+    elif output.output_type == "error":
+        output["traceback"] = [without_colour(line) for line in output.traceback]
+    return output
+
+
+def _joined(notebook: dict) -> dict:
+    """Join the lists of lines in which notebook files keep their texts."""
+    import nbformat
+
+    return nbformat.v4.rwbase.rejoin_lines(nbformat.from_dict(notebook))
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 70 else text[:67] + "..."

@@ -1,0 +1,22 @@
+"""The parts of the book that are made from `data/`: boxes, tables and lists, as HTML.
+
+Each function takes the `link` of the page that it is for and returns a list of sections. Sphinx
+only sees the result (`src.book.directives`), so everything here can be tested without it.
+"""
+
+from collections.abc import Callable
+
+from src.book.pages.bibliography import bibliography
+from src.book.pages.catalogue import catalogue
+from src.book.pages.markup import Link, Section
+from src.book.pages.run_times import run_times
+from src.book.pages.scoreboard import scoreboard, scoreboard_summary
+
+# The directives that a page may hold: ```{scoreboard}```, ...
+DIRECTIVES: dict[str, Callable[[Link], list[Section]]] = {
+    "scoreboard": scoreboard,
+    "scoreboard-summary": scoreboard_summary,
+    "catalogue": catalogue,
+    "bibliography-of-papers": bibliography,
+    "run-times": run_times,
+}

@@ -1,0 +1,131 @@
+"""HTML building blocks of the pages made from `data/`: text, badges, tables, links to papers."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from html import escape
+from urllib.parse import quote_plus
+
+from src.book import paths
+from src.book.catalogue import Paper
+from src.book.statistics import VERDICTS
+from src.book.titles import chapter_title
+
+# From a document's name ("pages/scoreboard") to an address that works on the page being made.
+Link = Callable[[str], str]
+
+SCOREBOARD = "pages/scoreboard"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A piece of a page: HTML, under a heading of its own (with an anchor) if it has a title."""
+
+    html: str
+    title: str | None = None
+    anchor: str = ""
+
+
+def text(value: str) -> str:
+    """Return plain text as HTML; `code` in backticks becomes code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(value))
+
+
+def badge(verdict: str, label: str | None = None, href: str | None = None) -> str:
+    """Return a verdict badge: the word, in the verdict's colour, linked if there is an address."""
+    kind = verdict.replace(" ", "-")
+    words = text(f"{label} {verdict}" if label else verdict)
+    if href is None:
+        return f'<span class="verdict verdict-{kind}">{words}</span>'
+    return f'<a class="verdict verdict-{kind}" href="{escape(href)}">{words}</a>'
+
+
+def counts(verdicts: Iterable[str], href: str | None = None) -> str:
+    """Return one badge a verdict that occurs, with how often: "3 supported", "1 inconclusive"."""
+    found = list(verdicts)
+    return " ".join(badge(word, str(found.count(word)), href) for word in VERDICTS if word in found)
+
+
+def table(caption: str, header: list[str], rows: str, kind: str) -> str:
+    """Return a table that scrolls in its own box when the page is narrow.
+
+    Args:
+        caption: what the table lists; read out by screen readers, also the scroll box's name.
+        header: the columns' names.
+        rows: `<tr>` elements, or `<tbody>` elements around them.
+        kind: a class for the style sheet.
+    """
+    cells = "".join(f'<th scope="col">{name}</th>' for name in header)
+    body = rows if rows.startswith("<tbody") else f"<tbody>\n{rows}</tbody>\n"
+    return (
+        f'<div class="table-box" role="region" aria-label="{escape(caption)}" tabindex="0">\n'
+        f'<table class="table {kind}">\n'
+        f'<caption class="visually-hidden">{escape(caption)}</caption>\n'
+        f"<thead><tr>{cells}</tr></thead>\n{body}</table></div>\n"
+    )
+
+
+def row(cells: Iterable[str], anchor: str | None = None) -> str:
+    """Return a table row whose first cell is its heading."""
+    first, *others = cells
+    identity = f' id="{anchor}"' if anchor else ""
+    rest = "".join(f"<td>{cell}</td>" for cell in others)
+    return f'<tr{identity}><th scope="row">{first}</th>{rest}</tr>\n'
+
+
+def anchor(paper: str, claim: str) -> str:
+    """Return the id of a claim's row on the scoreboard."""
+    return f"{paper}-{claim}"
+
+
+def row_of(paper: Paper, claim: str, link: Link) -> str:
+    """Return the address of a claim's row on the scoreboard."""
+    return f"{link(SCOREBOARD)}#{anchor(paper.id, claim)}"
+
+
+def chapter_link(chapter: str, link: Link) -> str:
+    """Return a chapter's title, linked if the chapter exists."""
+    title = text(chapter_title(chapter))
+    if not (paths.chapters_dir() / f"{chapter}.py").exists():
+        return title
+    return f'<a href="{link(f"chapters/{chapter}")}">{title}</a>'
+
+
+def paper_link(paper: Paper, link: Link) -> str:
+    """Return a paper's title, linked to its chapter if the chapter exists."""
+    if not (paths.chapters_dir() / f"{paper.chapter}.py").exists():
+        return text(paper.title)
+    return f'<a href="{link(f"chapters/{paper.chapter}")}">{text(paper.title)}</a>'
+
+
+def arxiv_link(paper: Paper) -> str:
+    """Return a link to the paper on arXiv, or to a search for its title if no id was verified."""
+    if paper.arxiv:
+        return f'<a href="https://arxiv.org/abs/{paper.arxiv}">arXiv:{paper.arxiv}</a>'
+    return f'<a href="{arxiv_search(paper.title)}">search arXiv</a>'
+
+
+def arxiv_search(title: str) -> str:
+    """Return the address of a search on arXiv for a paper's title."""
+    query = quote_plus(f'"{title}"')
+    return escape(f"https://arxiv.org/search/?query={query}&searchtype=title")
+
+
+def people(authors: tuple[str, ...], most: int = 8) -> str:
+    """Return the authors' names, shortened after `most`."""
+    if len(authors) > most:
+        return text(", ".join(authors[:most])) + " et al."
+    return text(", ".join(authors))
+
+
+def duration(seconds: float | None) -> str:
+    """Return a run time for people: "12 s", "3 min 20 s", "1 h 5 min"."""
+    if seconds is None:
+        return "–"
+    whole = max(1, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,151 @@
+"""References: the committed, text-only notebooks, and the comparison of a fresh run with them."""
+
+import copy
+import re
+from html.parser import HTMLParser
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from src.book import notebooks
+from src.book.errors import BookError
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+RELATIVE = 5e-2  # how far a printed number may move between machines, relative to its size
+NOISE = 1e-6  # numbers below this are rounding errors: only that they are below it counts
+_EXEMPT = "timing"  # cells with this tag are not compared
+_COMPARED = "nbval-check-output"  # cells with this tag are compared by nbval, exactly
+
+_NUMBER = r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?!\w)"
+_TOKEN = re.compile(rf"(?P<number>{_NUMBER})|\w+|[^\w\s]")
+_PICTURE = re.compile(r"<img|<svg|data:image", re.IGNORECASE)
+_SHOWN_AROUND = 60
+
+
+def reference(notebook: "NotebookNode") -> "NotebookNode":
+    """Return the text-only notebook of a cleaned run: no images, no metadata on outputs.
+
+    Where an output has a richer text form, the plain one, which says the same, goes too; not in
+    cells that nbval compares, because it wants every form.
+
+    Raises:
+        BookError: if a code cell was not executed, or raised: such a notebook proves nothing.
+    """
+    if missing := notebooks.unexecuted(notebook):
+        raise BookError(f"cells {missing} were not executed; run the chapter again")
+    if raised := notebooks.errors(notebook):
+        raise BookError(f"cell {raised[0][0]} raised {raised[0][1]}; run the chapter again")
+    bare = copy.deepcopy(notebook)
+    for cell in bare.cells:
+        if cell.cell_type == "code":
+            both = _COMPARED in cell.metadata.get("tags", [])
+            cell.outputs = [kept for o in cell.outputs if (kept := _text_only(o, both))]
+    return bare
+
+
+def text_differences(expected: "NotebookNode", found: "NotebookNode") -> list[tuple[int, str]]:
+    """Compare the text outputs of two notebooks, numbers by tolerance, HTML as text.
+
+    Args:
+        expected: the reference.
+        found: a run, with or without images.
+
+    Returns:
+        (cell number, what differs) for each cell that does; cells tagged `timing` are exempt.
+    """
+    problems = []
+    cells = zip_longest(expected.cells, reference(found).cells)
+    for number, (ours, theirs) in enumerate(cells, start=1):
+        if ours is None or theirs is None or ours.source != theirs.source:
+            problems.append((number, "the reference was made from another source"))
+            return problems
+        if ours.cell_type == "code" and _EXEMPT not in ours.metadata.get("tags", []):
+            before, after = texts(ours), texts(theirs)
+            if difference := _difference(before, after):
+                problems.append((number, difference))
+    return problems
+
+
+def texts(cell: "NotebookNode") -> str:
+    """Return a code cell's outputs as one text, HTML without its tags."""
+    found = []
+    for output in cell.outputs:
+        if output.output_type == "stream":
+            found.append(output.text)
+        for kind, content in sorted(output.get("data", {}).items()):
+            found.append(_without_tags(content) if kind == "text/html" else content)
+    return "\n".join(found)
+
+
+def _text_only(output: "NotebookNode", keep_plain: bool) -> "NotebookNode | None":
+    if "data" in output:
+        output["data"] = {
+            kind: content
+            for kind, content in output.data.items()
+            if kind.startswith("text/") and not (kind == "text/html" and _PICTURE.search(content))
+        }
+        output["metadata"] = {}
+        if len(output["data"]) > 1 and not keep_plain:
+            output["data"].pop("text/plain", None)
+        if not output["data"]:
+            return None
+    return output
+
+
+def _difference(expected: str, found: str) -> str:
+    """Return a sentence with the two texts around their first difference, or ""."""
+    places = _first_difference(expected, found)
+    if places is None:
+        return ""
+    before, after = (
+        " ".join(text[max(0, place - _SHOWN_AROUND) : place + _SHOWN_AROUND].split())
+        for text, place in zip((expected, found), places, strict=True)
+    )
+    return f"the reference says '{before}', this run says '{after}'"
+
+
+def _first_difference(expected: str, found: str) -> tuple[int, int] | None:
+    """Return where in each text the first difference begins, or None if there is none."""
+    expected, found = expected.replace("\N{MINUS SIGN}", "-"), found.replace("\N{MINUS SIGN}", "-")
+    for ours, theirs in zip_longest(_TOKEN.finditer(expected), _TOKEN.finditer(found)):
+        if ours is None or theirs is None or not _same(ours, theirs):
+            return (
+                ours.start() if ours else len(expected),
+                theirs.start() if theirs else len(found),
+            )
+    return None
+
+
+def _same(ours: re.Match, theirs: re.Match) -> bool:
+    if ours.group() == theirs.group():
+        return True
+    if ours.group("number") is None or theirs.group("number") is None:
+        return False
+    a, b = float(ours.group()), float(theirs.group())
+    small = abs(a) < NOISE and abs(b) < NOISE
+    return small or abs(a - b) <= RELATIVE * max(abs(a), abs(b))
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.hidden += tag in ("style", "script")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.hidden -= tag in ("style", "script")
+
+    def handle_data(self, data: str) -> None:
+        if not self.hidden:
+            self.found.append(data)
+
+
+def _without_tags(html: str) -> str:
+    parser = _Text()
+    parser.feed(html)
+    parser.close()
+    return " ".join(parser.found)

@@ -1,0 +1,179 @@
+"""Runs what is out of date: side by side, the longest first, each chapter on its own feet."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from src.book import locks, notebooks, paths, progress
+from src.book.errors import choose
+from src.book.results import INCOMPLETE_STATUS, Result, read_result, why_stale
+
+UP_TO_DATE = "up to date"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one chapter: a result's status or "up to date", and the result."""
+
+    chapter: str
+    state: str
+    result: Result
+
+
+def run(
+    chapters: list[str] | None = None,
+    profile: str = "quick",
+    *,
+    jobs: int | None = None,
+    force: bool = False,
+    given: dict[str, object] | None = None,
+    report: Callable[[str], None] = print,
+) -> list[Outcome]:
+    """Run the chapters that are out of date; return what became of each.
+
+    Args:
+        chapters: their names; None for all.
+        profile: "quick", "cpu" or "gpu".
+        jobs: how many at a time; None for as many as cores and memory allow.
+        force: run them even when they are up to date.
+        given: parameters for every one of them; such a run is never up to date.
+        report: called with each line of progress when there is no terminal.
+
+    Raises:
+        BookError: for an unknown chapter or profile.
+    """
+    from src.book.execute import PROFILES
+
+    choose("profile", profile, list(PROFILES))
+    known = notebooks.chapters()
+    names = known if chapters is None else [choose("chapter", c, known) for c in chapters]
+    lock = paths.build_dir() / "runs" / profile / ".lock"
+    with locks.exclusive(lock, lambda who: report(f"waiting for another run ({who})")):
+        # Looked at under the lock: another run may just have made them up to date.
+        stale = {name: why_stale(name, profile) for name in dict.fromkeys(names)}
+        if force or given:
+            stale = {name: why or "asked for" for name, why in stale.items()}
+        done = _run_stale({n: why for n, why in stale.items() if why}, profile, jobs, given, report)
+        return [_outcome(name, profile, done) for name in stale]
+
+
+def _run_stale(
+    stale: dict[str, str],
+    profile: str,
+    jobs: int | None,
+    given: dict[str, object] | None,
+    report: Callable[[str], None],
+) -> dict[str, Result]:
+    """Run chapters, the longest (by the last time) first; return the results by name."""
+    if not stale:
+        return {}
+    from src.book.pool import Task, run_all
+
+    _make_font_cache()
+    order = sorted(stale, key=lambda name: (-_last_seconds(name, profile), name))
+    tasks = [Task(name, profile, tuple((given or {}).items())) for name in order]
+    done: dict[str, Result] = {}
+    with progress.show(len(tasks), report) as shown:
+
+        def finished(result: Result) -> None:
+            done[result.chapter] = result
+            shown.finished(result)
+
+        run_all(
+            tasks,
+            min(jobs or default_jobs(profile), len(tasks)),
+            started=lambda task: shown.started(task.chapter, stale[task.chapter]),
+            finished=finished,
+        )
+    return done
+
+
+def default_jobs(profile: str) -> int:
+    """Return how many chapters this machine can run at a time; one on a GPU."""
+    import psutil
+
+    from src.book.execute import PROFILES
+
+    if profile == "gpu":
+        return 1
+    limits = PROFILES[profile]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = psutil.virtual_memory().total / 2**30
+    return max(1, min(cores // limits.threads, int(memory / limits.memory_gib)))
+
+
+def exit_status(outcomes: list[Outcome]) -> int:
+    """Return 0 if all is well, 1 if a chapter failed, 75 if one only needs another go."""
+    states = {outcome.state for outcome in outcomes}
+    if "failed" in states:
+        return 1
+    return INCOMPLETE_STATUS if "incomplete" in states else 0
+
+
+def table(outcomes: list[Outcome], seconds: float) -> str:
+    """Return the final table: per chapter state, seconds, memory and what to look at."""
+    rows = [("chapter", "result", "seconds", "peak MB", "")]
+    for outcome in outcomes:
+        result = outcome.result
+        ran = outcome.state != UP_TO_DATE
+        total = f"{result.seconds + result.startup_seconds:.1f}" if ran else ""
+        peak = f"{result.peak_memory_mb:.0f}" if ran else ""
+        rows.append((outcome.chapter, outcome.state, total, peak, _note(outcome)))
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    lines = [
+        f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}  {e}".rstrip()
+        for a, b, c, d, e in rows
+    ]
+    states = [outcome.state for outcome in outcomes]
+    order = ("ok", UP_TO_DATE, "incomplete", "failed")
+    counts = [f"{states.count(state)} {state}" for state in order if state in states]
+    return "\n".join([*lines, f"{', '.join(counts) or 'no chapters'} in {seconds:.1f} s"])
+
+
+def run_and_report(
+    chapters: list[str] | None, profile: str, *, jobs: int | None, force: bool,
+    given: dict[str, object] | None = None,
+) -> list[Outcome]:  # fmt: skip
+    """Run as `run` does and print the final table."""
+    began = time.monotonic()
+    outcomes = run(chapters, profile, jobs=jobs, force=force, given=given)
+    print(table(outcomes, time.monotonic() - began))
+    return outcomes
+
+
+def _outcome(name: str, profile: str, done: dict[str, Result]) -> Outcome:
+    if name in done:
+        return Outcome(name, done[name].status, done[name])
+    return Outcome(name, UP_TO_DATE, read_result(name, profile))
+
+
+def _note(outcome: Outcome) -> str:
+    result = outcome.result
+    if outcome.state in ("failed", "incomplete"):
+        where = f"cell {result.cell}: " if result.cell else ""
+        return f"{where}{result.reason}; see {result.log}" if result.log else result.reason
+    if outcome.state == "ok" and result.over_budget:
+        return f"over its budget of {result.budget_s:g} s"
+    return ""
+
+
+def _last_seconds(chapter: str, profile: str) -> float:
+    """Return how long it took the last time; a chapter never run may be the longest."""
+    result = read_result(chapter, profile)
+    return result.seconds if result else float("inf")
+
+
+def _make_font_cache() -> None:
+    """Have matplotlib look for fonts now; on a new machine it says so on a chapter's page."""
+    if "matplotlib" in sys.modules:
+        return
+    import contextlib
+    from pathlib import Path
+
+    with contextlib.suppress(ImportError):
+        import matplotlib
+
+        if not any(Path(matplotlib.get_cachedir()).glob("fontlist-*.json")):
+            import matplotlib.font_manager

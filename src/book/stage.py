@@ -1,0 +1,173 @@
+"""Staging: lay out in `_build/stage` the pages that the book is rendered from.
+
+A chapter's page is its last executed notebook, else its committed text-only reference, else its
+source without outputs. Only files whose content changed are written, so that Sphinx reads only the
+pages that changed.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.book import notebooks, paths
+from src.book.errors import BookError
+from src.book.results import read_result
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+# What is copied as it is; everything else on the stage is a chapter.
+_COPIED = ("_config.yml", "_toc.yml", "index.md", "pages/**/*.md", "_static/**/*")
+_RUN, _REFERENCE, _SOURCE = "run", "reference", "source"
+_ABOUT = {
+    _RUN: "The outputs below come from the last run that succeeded.",
+    _REFERENCE: "The outputs below are the committed reference, which has no figures.",
+    _SOURCE: "This page has no outputs.",
+}
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What lies on the stage.
+
+    Attributes:
+        files: every file with its path relative to the stage.
+        sources: for each chapter where its page comes from: "run", "reference" or "source".
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    sources: dict[str, str]
+
+
+def stage() -> Staged:
+    """Lay out the pages of the book; return what lies there.
+
+    Raises:
+        BookError: if a notebook cannot be read, or a cell holds more than one figure.
+    """
+    folder = paths.build_dir() / "stage"
+    contents = {f.relative_to(paths.root()).as_posix(): f.read_bytes() for f in _copied()}
+    made_from = {}
+    for chapter in notebooks.chapters():
+        notebook, made_from[chapter] = _page(chapter)
+        contents[f"chapters/{chapter}.ipynb"] = notebooks.dumps(notebook).encode()
+    _write(folder, contents)
+    return Staged(folder, tuple(sorted(contents)), made_from)
+
+
+def inputs() -> list[Path]:
+    """Return every file that the stage is made from."""
+    found = _copied()
+    for folder in (paths.chapters_dir(), paths.build_dir() / "runs" / "quick"):
+        found += [f for kind in ("py", "ipynb", "json") for f in sorted(folder.glob(f"*/*.{kind}"))]
+    return found
+
+
+def lift_figures(notebook: "NotebookNode", chapter: str) -> None:
+    """Move each figure's name, caption, alt text and size to where MyST-NB reads them.
+
+    `run.figure` records them in the output's metadata; MyST-NB wants them in the cell's. The
+    caption that follows the figure as an output of its own is dropped: the page has it already.
+
+    Raises:
+        BookError: if a cell holds more than one figure.
+    """
+    for number, cell in enumerate(notebook.cells, start=1):
+        figures = [o for o in cell.get("outputs", []) if "name" in _about(o)]
+        images = [o for o in figures if "image/png" in o["data"]]
+        if len(images) > 1:
+            names = ", ".join(_about(o)["name"] for o in images)
+            raise BookError(f"{chapter}, cell {number}: one figure a cell, not {names}")
+        if images:
+            about = _about(images[0])
+            cell.metadata["mystnb"] = {
+                "figure": {
+                    "name": f"{chapter.replace('/', '-').replace('_', '-')}-{about['name']}",
+                    "caption": " ".join(about["caption"].split()),
+                },
+                "image": {
+                    "alt": " ".join(about["alt"].split()),
+                    "width": f"{about['width']}px",
+                    "height": f"{about['height']}px",
+                },
+            }
+            shown = about["name"]
+            cell.outputs = [o for o in cell.outputs if _about(o).get("caption_of") != shown]
+
+
+def _copied() -> list[Path]:
+    """Return the files that are copied as they are."""
+    return [f for p in _COPIED for f in sorted(paths.root().glob(p)) if f.is_file()]
+
+
+def _page(chapter: str) -> tuple["NotebookNode", str]:
+    """Return the notebook of a chapter's page, and where it comes from."""
+    run = paths.run_file(chapter, "quick")
+    reference = notebooks.chapter_file(chapter, ".ipynb")
+    if run.exists():
+        notebook, source = notebooks.load(run), _RUN
+    elif reference.exists():
+        notebook, source = notebooks.load(reference), _REFERENCE
+    else:
+        notebook, source = notebooks.read_chapter(chapter), _SOURCE
+    lift_figures(notebook, chapter)
+    if notice := _notice(chapter, source):
+        _insert_after_title(notebook, notice)
+    return notebook, source
+
+
+def _notice(chapter: str, source: str) -> str:
+    """Return the warning at the top of a page whose last run failed, or that was never run."""
+    result = read_result(chapter, "quick")
+    if result is not None and result.status != "ok":
+        cell = f" in cell {result.cell}" if result.cell else ""
+        log = f" The log is {_code(result.log)}." if result.log else ""
+        reason = _code((result.reason or "no reason was given").strip().splitlines()[-1])
+        return (
+            "```{admonition} The last run of this chapter failed\n:class: warning\n"
+            f"It stopped{cell}: {reason}.{log} {_ABOUT[source]}\n```"
+        )
+    if source == _SOURCE:
+        return (
+            "```{admonition} This chapter has not been run yet\n:class: note\n"
+            f"{_ABOUT[_SOURCE]}\n```"
+        )
+    return ""
+
+
+def _insert_after_title(notebook: "NotebookNode", notice: str) -> None:
+    """Put a notice under the title, which is the first heading of the first cell."""
+    first = notebook.cells[0]
+    title, newline, rest = first.source.partition("\n")
+    first.source = f"{title}\n\n{notice}\n{newline}{rest}"
+
+
+def _code(words: str) -> str:
+    """Return words as inline code, whatever backticks they contain."""
+    longest = max((len(ticks) for ticks in re.findall(r"`+", words)), default=0)
+    fence = "`" * (longest + 1)
+    space = " " if longest else ""
+    return f"{fence}{space}{words}{space}{fence}"
+
+
+def _about(output: dict) -> dict:
+    """Return what the book wrote into an output's metadata."""
+    return output.get("metadata", {}).get("book", {})
+
+
+def _write(folder: Path, contents: dict[str, bytes]) -> None:
+    """Make the folder hold exactly these files; leave those alone that hold the right bytes."""
+    if folder.exists():
+        for file in sorted(folder.rglob("*"), reverse=True):
+            if file.is_dir():
+                if not any(file.iterdir()):
+                    file.rmdir()
+            elif file.relative_to(folder).as_posix() not in contents:
+                file.unlink()
+    for name, content in contents.items():
+        file = folder / name
+        if not file.exists() or file.read_bytes() != content:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)

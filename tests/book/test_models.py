@@ -1,0 +1,41 @@
+import json
+
+import pytest
+import torch
+
+from src.book import start
+from src.book.errors import BookError
+from src.book.models import weights
+
+
+@pytest.fixture
+def run(probe_paper):
+    return start("foundations/probe", profile="quick", seed=0, sizes={"quick": {}})
+
+
+def test_what_was_kept_comes_back_in_half_precision(run, probe_paper):
+    state = {"layer.weight": torch.randn(3, 4), "layer.bias": torch.zeros(3)}
+    kept = weights(run, "small", {"0": state, "1": state}, {"recipe": {"steps": 3}})
+    assert kept.keys() == {"0", "1"}
+    for network in kept.values():
+        for part, value in network.items():
+            assert value.dtype == torch.float32
+            torch.testing.assert_close(value, state[part], rtol=1e-3, atol=1e-3)
+    again = weights(run, "small", {}, {})
+    assert torch.equal(again["1"]["layer.weight"], kept["1"]["layer.weight"])
+    note = json.loads((probe_paper / "data/models/foundations/probe/small.json").read_text())
+    assert note["recipe"] == {"steps": 3}
+
+
+def test_absent_changed_and_too_large_models_are_refused(run, probe_paper):
+    weights(run, "small", {"0": {"w": torch.zeros(2)}}, {})
+    with pytest.raises(BookError, match="unknown model 'smal'; valid: small"):
+        weights(run, "smal", {}, {})
+    with pytest.raises(BookError, match="at most"):
+        weights(run, "large", {"0": {"w": torch.zeros(600_000)}}, {})
+    file = probe_paper / "data/models/foundations/probe/small.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(BookError, match="is not the file that"):
+        weights(run, "small", {}, {})
