@@ -19,7 +19,8 @@ book: $(STAMP)  ## run what changed and render the book into _build/html
 	@$(RUN) book
 
 test: $(STAMP)  ## check everything: units, chapters, references, the rendered book
-	@$(VENV)/bin/python -m pytest tests chapters
+	@$(VENV)/bin/python -m pytest tests chapters -n auto --maxprocesses 8 --dist loadfile \
+	  --nbval-lax --nbval-current-env --nbval-cell-timeout 120
 
 lint: $(STAMP)  ## style, format and import rules
 	@$(VENV)/bin/ruff check .

@@ -4,8 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# Shapes and types in the signatures of the methods are checked at run time, in every part.
+_PARTS = {f.parent.name for f in (REPOSITORY / "src").glob("*/__init__.py")} - {"book"}
+install_import_hook([f"src.{part}" for part in sorted(_PARTS)], "beartype.beartype")
 
 
 @pytest.fixture

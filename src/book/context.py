@@ -59,7 +59,7 @@ def start(chapter: str, *, profile: str, seed: int, sizes: dict[str, dict]) -> "
         torch.set_num_threads(1)  # other numbers of threads round differently
     # On a GPU some operations have no deterministic form: there it is asked for, not enforced.
     torch.use_deterministic_algorithms(profile != "gpu")
-    run = Run(chapter, profile, seed, SimpleNamespace(**sizes[profile]))
+    run = Run(chapter, profile, seed, SimpleNamespace(**sizes[profile]), tuple(sizes))
     events.emit("start", chapter=chapter, profile=profile, seed=seed, provenance=run.provenance())
     return run
 
@@ -67,8 +67,16 @@ def start(chapter: str, *, profile: str, seed: int, sizes: dict[str, dict]) -> "
 class Run:
     """One run of one chapter in one profile; made by `start`."""
 
-    def __init__(self, chapter: str, profile: str, seed: int, sizes: SimpleNamespace) -> None:
+    def __init__(
+        self,
+        chapter: str,
+        profile: str,
+        seed: int,
+        sizes: SimpleNamespace,
+        profiles: tuple[str, ...],
+    ) -> None:
         self.chapter, self.profile, self.seed, self.sizes = chapter, profile, seed, sizes
+        self.profiles = profiles
         self.device = torch.device("cuda" if profile == "gpu" else "cpu")
         self.papers = catalogue.of_chapter(chapter)
         self._measured: dict[tuple[str, str], claims.Measurement] = {}
@@ -230,7 +238,7 @@ class Run:
                 rows.append(
                     [*self._lead(m["paper"]), m["claim"], profile, _numbers(m), m["verdict"], where]
                 )
-            if entry is None and profile != "timing":
+            if entry is None and profile in self.profiles:
                 said = f"the {profile} profile has not been run yet"
                 rows.append([*[None] * len(self._lead("")), None, profile, said, None, None])
         lead = ["Paper"] if len(self.papers) > 1 else []

@@ -1,0 +1,1 @@
+"""Methods of the part "Foundations": matrix calculus and the Transformer."""

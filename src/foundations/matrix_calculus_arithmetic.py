@@ -1,0 +1,204 @@
+"""Two arithmetics for one formula: numbers (PyTorch) and symbols (SymPy).
+
+A rule of matrix calculus is written once, as `lambda ops, w, x: ops.diag(x)`. With `ops = NUMBERS`
+it computes in float64, with `ops = SYMBOLS` it yields expressions that can be differentiated
+exactly. Besides the usual functions both know "some" functions: `f` and `g` (a different function
+for every element of a vector) and `h` (of two arguments), together with their derivatives. As
+symbols these are undefined functions, so that a proof holds for all of them; as numbers they are
+examples.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import sympy as sp
+import torch
+from torch import Tensor
+
+
+class Numbers:
+    """Arithmetic on float64 tensors: scalars have shape (), vectors (n,), matrices (m, n)."""
+
+    sin, cos, exp, ln, relu = torch.sin, torch.cos, torch.exp, torch.log, torch.relu
+
+    def step(self, z: Tensor) -> Tensor:
+        """Return 1 where z > 0, else 0: the derivative of `relu`, with 0 at the kink."""
+        return (z > 0).to(z.dtype)
+
+    def sum(self, v: Tensor) -> Tensor:
+        """Return the sum of all elements, shape ()."""
+        return v.sum()
+
+    def vector(self, *elements: Tensor) -> Tensor:
+        """Return the vector of the given scalars."""
+        return torch.stack(elements)
+
+    def matrix(self, *rows: tuple[Tensor, ...]) -> Tensor:
+        """Return the matrix with the given rows of scalars."""
+        return torch.stack([torch.stack(list(row)) for row in rows])
+
+    def row(self, v: Tensor) -> Tensor:
+        """Return a vector as a 1 x n matrix."""
+        return v.reshape(1, -1)
+
+    def column(self, v: Tensor) -> Tensor:
+        """Return a vector as an n x 1 matrix."""
+        return v.reshape(-1, 1)
+
+    def diag(self, v: Tensor) -> Tensor:
+        """Return the n x n matrix with v on its diagonal."""
+        return torch.diag(v.reshape(-1))
+
+    def ones(self, like: Tensor) -> Tensor:
+        """Return a vector of ones, as long as the vector `like`."""
+        return torch.ones_like(like)
+
+    def identity(self, like: Tensor) -> Tensor:
+        """Return the n x n identity for a vector `like` of length n."""
+        return torch.eye(like.numel(), dtype=like.dtype)
+
+    def f(self, t: Tensor) -> Tensor:
+        """Return sin(a_i t_i), an example of element-wise functions f_i."""
+        return torch.sin(_rates(t) * t)
+
+    def df(self, t: Tensor) -> Tensor:
+        """Return the derivatives of `f`, element by element."""
+        return _rates(t) * torch.cos(_rates(t) * t)
+
+    def g(self, t: Tensor) -> Tensor:
+        """Return t_i + cos(a_i t_i) / 2, an example of element-wise functions g_i."""
+        return t + torch.cos(_rates(t) * t) / 2
+
+    def dg(self, t: Tensor) -> Tensor:
+        """Return the derivatives of `g`, element by element."""
+        return 1 - _rates(t) * torch.sin(_rates(t) * t) / 2
+
+    def h(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return a sin(b) + b^2, an example of an operator on two numbers."""
+        return a * torch.sin(b) + b**2
+
+    def h1(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the partial derivative of `h` by its first argument."""
+        return torch.sin(b)
+
+    def h2(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the partial derivative of `h` by its second argument."""
+        return a * torch.cos(b) + 2 * b
+
+
+def _rates(t: Tensor) -> Tensor:
+    """Return a_i = 1, 3/2, 5/3, ... < 2 in the shape of t: they make the functions differ."""
+    return 2 - 1 / (1 + torch.arange(t.numel(), dtype=t.dtype).reshape(t.shape))
+
+
+class Symbols:
+    """The same arithmetic on expressions: scalars are SymPy's, the rest NumPy arrays of them."""
+
+    def sin(self, t: object) -> object:
+        """Return the sine, element by element."""
+        return _each(sp.sin, t)
+
+    def cos(self, t: object) -> object:
+        """Return the cosine, element by element."""
+        return _each(sp.cos, t)
+
+    def exp(self, t: object) -> object:
+        """Return the exponential, element by element."""
+        return _each(sp.exp, t)
+
+    def ln(self, t: object) -> object:
+        """Return the natural logarithm, element by element."""
+        return _each(sp.log, t)
+
+    def relu(self, z: object) -> object:
+        """Return max(0, z), element by element.
+
+        Not SymPy's `Max`: its derivative is a Heaviside function with the value 1/2 at 0.
+        """
+        return _each(lambda t: sp.Piecewise((0, t <= 0), (t, True)), z)
+
+    def step(self, z: object) -> object:
+        """Return 1 where z > 0, else 0."""
+        return _each(lambda t: sp.Piecewise((0, t <= 0), (1, True)), z)
+
+    def sum(self, v: np.ndarray) -> sp.Expr:
+        """Return the sum of all elements."""
+        return sp.Add(*np.ravel(v))
+
+    def vector(self, *elements: sp.Expr) -> np.ndarray:
+        """Return the vector of the given scalars."""
+        return np.array(elements, dtype=object)
+
+    def matrix(self, *rows: tuple[sp.Expr, ...]) -> np.ndarray:
+        """Return the matrix with the given rows of scalars."""
+        return np.array([[sp.sympify(entry) for entry in row] for row in rows], dtype=object)
+
+    def row(self, v: object) -> np.ndarray:
+        """Return a vector as a 1 x n matrix."""
+        return np.reshape(np.asarray(v, dtype=object), (1, -1))
+
+    def column(self, v: object) -> np.ndarray:
+        """Return a vector as an n x 1 matrix."""
+        return np.reshape(np.asarray(v, dtype=object), (-1, 1))
+
+    def diag(self, v: object) -> np.ndarray:
+        """Return the n x n matrix with v on its diagonal."""
+        return np.diag(np.reshape(np.asarray(v, dtype=object), -1))
+
+    def ones(self, like: object) -> np.ndarray:
+        """Return a vector of ones, as long as the vector `like`."""
+        return np.array([sp.Integer(1)] * np.size(like), dtype=object).reshape(np.shape(like))
+
+    def identity(self, like: object) -> np.ndarray:
+        """Return the n x n identity for a vector `like` of length n."""
+        return np.diag(np.array([sp.Integer(1)] * np.size(like), dtype=object))
+
+    def f(self, t: object) -> object:
+        """Return f_i(t_i) for undefined functions f_i."""
+        return _unknown("f", None, t)
+
+    def df(self, t: object) -> object:
+        """Return the derivatives of `f`, element by element."""
+        return _unknown("f", 1, t)
+
+    def g(self, t: object) -> object:
+        """Return g_i(t_i) for undefined functions g_i."""
+        return _unknown("g", None, t)
+
+    def dg(self, t: object) -> object:
+        """Return the derivatives of `g`, element by element."""
+        return _unknown("g", 1, t)
+
+    def h(self, a: object, b: object) -> object:
+        """Return h(a, b) for an undefined function h of two numbers."""
+        return _each(sp.Function("h"), a, b)
+
+    def h1(self, a: object, b: object) -> object:
+        """Return the partial derivative of `h` by its first argument."""
+        return _each(lambda p, q: sp.Function("h")(p, q).fdiff(1), a, b)
+
+    def h2(self, a: object, b: object) -> object:
+        """Return the partial derivative of `h` by its second argument."""
+        return _each(lambda p, q: sp.Function("h")(p, q).fdiff(2), a, b)
+
+
+def _each(function: Callable[..., sp.Expr], *arguments: object) -> object:
+    """Apply a function of SymPy element by element; scalars in, scalar out."""
+    result = np.frompyfunc(function, len(arguments), 1)(*arguments)
+    return result if isinstance(result, np.ndarray) else sp.sympify(result)
+
+
+def _unknown(name: str, derivative: int | None, t: object) -> object:
+    """Return name_0(t_0), name_1(t_1), ... or, with `derivative` = 1, their derivatives."""
+
+    def apply(index: int, element: sp.Expr) -> sp.Expr:
+        value = sp.Function(f"{name}{index}")(element)
+        return value if derivative is None else value.fdiff(derivative)
+
+    if not isinstance(t, np.ndarray):
+        return apply(0, t)
+    return np.array([apply(i, e) for i, e in enumerate(t)], dtype=object)
+
+
+NUMBERS, SYMBOLS = Numbers(), Symbols()
+Arithmetic = Numbers | Symbols
