@@ -3,7 +3,7 @@
 import pytest
 from fake_book import make_book, run_result
 
-from src.book import site
+from src.book import runner, site
 
 
 @pytest.fixture
@@ -36,5 +36,6 @@ def rendered(rendered_root, monkeypatch):
 
 @pytest.fixture(scope="session")
 def real_site():
-    """The site of the real book, rendered if it is out of date."""
+    """The site of the real book, run and rendered if it is out of date."""
+    runner.run()
     return site.build().folder

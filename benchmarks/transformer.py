@@ -1,0 +1,266 @@
+"""Timings of the Transformer chapter, as ratios: `python -m benchmarks.transformer`.
+
+Each ratio compares two ways side by side in one process: after a warm-up they take turns, so that
+a slower minute of the machine hits both. The ratios that a claim asks for go to the ledger, with
+all rows behind them; `--print-only` leaves the ledger alone. Numbers of threads are set here and
+printed; the environment's OMP_NUM_THREADS does not matter.
+"""
+
+import argparse
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import exp, log
+from time import perf_counter
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from src.book import catalogue
+from src.book.ledger import record_timing
+from src.foundations.attention import (
+    causal_mask,
+    padding_mask,
+    scaled_dot_product_attention,
+)
+from src.foundations.decoding import greedy
+from src.foundations.recurrent import RecurrentConfig, RecurrentTranslator, match_width
+from src.foundations.transformer import (
+    EncoderLayer,
+    Transformer,
+    TransformerConfig,
+    label_smoothed_loss,
+    parameter_count,
+)
+
+CHAPTER, PAPER = "foundations/transformer", "transformer"
+REPEATS, WARM_UP, LEAST_SECONDS = 9, 2, 0.02
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+# The model that the chapter's cpu profile trains on Multi30k, and its batches of 2,000 tokens.
+TEXT = TransformerConfig(4000, width=128, layers=2, heads=4, hidden=512, max_length=128)
+TOKENS = 2000
+Rows = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One comparison: rows (a, b), one a repetition; the ratio a / b is what counts."""
+
+    what: str
+    rows: Rows
+    setting: str
+
+    def geometric_mean(self) -> float:
+        """The ratio in one number."""
+        return exp(sum(log(a / b) for a, b in self.rows) / len(self.rows))
+
+    def spread(self) -> str:
+        """Smallest and largest ratio of a repetition."""
+        ratios = [a / b for a, b in self.rows]
+        return f"{min(ratios):.2f} to {max(ratios):.2f}"
+
+
+def side_by_side(first: Callable[[], object], second: Callable[[], object]) -> Rows:
+    """Seconds of one call of each, measured in turn; short calls are repeated to fill 20 ms."""
+    calls = [_calls_needed(first), _calls_needed(second)]
+    rows = []
+    for repeat in range(REPEATS):
+        seconds = [0.0, 0.0]
+        for which in (0, 1) if repeat % 2 == 0 else (1, 0):
+            function, start = (first, second)[which], perf_counter()
+            for _ in range(calls[which]):
+                function()
+            seconds[which] = (perf_counter() - start) / calls[which]
+        rows.append((seconds[0], seconds[1]))
+    return rows
+
+
+def _calls_needed(function: Callable[[], object]) -> int:
+    for _ in range(WARM_UP):
+        start = perf_counter()
+        function()
+        seconds = perf_counter() - start
+    return max(1, round(LEAST_SECONDS / seconds))
+
+
+def random_pairs(config: TransformerConfig, batch: int, length: int) -> tuple[Tensor, Tensor]:
+    """Source and target of real tokens, no padding: every token costs and counts."""
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(3, config.vocabulary, (2, batch, length), generator=generator)
+    return tokens[0], tokens[1]
+
+
+def training_step(model: nn.Module, source: Tensor, target: Tensor) -> Callable[[], None]:
+    """One whole update: forward, smoothed loss, backward, Adam."""
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-4, betas=(0.9, 0.98), eps=1e-9)
+    target_in = F.pad(target[:, :-1], (1, 0), value=model.config.bos)
+
+    def step() -> None:
+        optimiser.zero_grad()
+        label_smoothed_loss(model(source, target_in), target, 0.1, model.config.pad).backward()
+        optimiser.step()
+
+    return step
+
+
+def training(length: int, threads: int) -> Ratio:
+    """Target tokens a second in training: the Transformer against the recurrent model."""
+    torch.set_num_threads(threads)
+    batch = TOKENS // length
+    source, target = random_pairs(TEXT, batch, length)
+    ours = Transformer(TEXT, torch.Generator().manual_seed(1))
+    like = RecurrentConfig(TEXT.vocabulary, layers=TEXT.layers, dropout=TEXT.dropout)
+    rival = RecurrentTranslator(match_width(like, parameter_count(ours)))
+    steps = training_step(ours, source, target), training_step(rival, source, target)
+    rows = [(target.numel() / a, target.numel() / b) for a, b in side_by_side(*steps)]
+    return Ratio(
+        "training tokens/s, Transformer / recurrent",
+        rows,
+        f"{batch} pairs of {length} tokens, width {TEXT.width}, {TEXT.layers} layers a stack, "
+        f"{parameter_count(ours):,} and {parameter_count(rival):,} parameters, threads: {threads}",
+    )
+
+
+def decoding(length: int = 128, batch: int = 8) -> Ratio:
+    """Seconds of greedy decoding, without the cache against with it; no row may end early."""
+    torch.set_num_threads(1)
+    model = Transformer(TEXT, torch.Generator().manual_seed(1)).eval()
+    source, _ = random_pairs(TEXT, batch, length)
+    plain_logits = model.logits
+
+    def endless(x: Tensor) -> Tensor:
+        logits = plain_logits(x)
+        logits[..., TEXT.eos] = -torch.inf
+        return logits
+
+    model.logits = endless
+    rows = side_by_side(
+        lambda: greedy(model, source, length, cached=False), lambda: greedy(model, source, length)
+    )
+    return Ratio(
+        "decoding seconds, without / with cache",
+        rows,
+        f"{batch} sources and outputs of {length} tokens, width {TEXT.width}, "
+        f"{TEXT.layers} layers a stack, greedy, threads: 1",
+    )
+
+
+def attention(batch: int, heads: int, length: int, width: int, mask: str) -> Ratio:
+    """Seconds of one forward and backward pass of attention, ours against PyTorch's kernel.
+
+    Query, key, value and the gradient lie in memory as they do inside a model: (batch, time, heads,
+    width) seen as (batch, heads, time, width).
+    """
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(0)
+    query, key, value, gradient = (
+        torch.randn(batch, length, heads, width, generator=generator).transpose(1, 2)
+        for _ in range(4)
+    )
+    inputs = [x.requires_grad_() for x in (query, key, value)]
+    lengths = torch.randint(length // 2, length + 1, (batch, 1), generator=generator)
+    padded = padding_mask((torch.arange(length) < lengths).long(), pad=0)
+    allowed = {"causal": causal_mask(length), "padding": padded}[mask]
+
+    def ours() -> tuple[Tensor, ...]:
+        output, _ = scaled_dot_product_attention(*inputs, allowed)
+        return torch.autograd.grad(output, inputs, gradient)
+
+    def theirs() -> tuple[Tensor, ...]:
+        output = F.scaled_dot_product_attention(*inputs, allowed)
+        return torch.autograd.grad(output, inputs, gradient)
+
+    return Ratio(
+        "attention seconds, ours / PyTorch's kernel",
+        side_by_side(ours, theirs),
+        f"batch {batch}, {heads} heads, length {length}, d_k {width}, {mask} mask, threads: 1",
+    )
+
+
+def encoder_layer(train: bool) -> Ratio:
+    """Seconds of one encoder layer, ours against `nn.TransformerEncoderLayer`."""
+    torch.set_num_threads(1)
+    length = 24
+    x = torch.randn(TOKENS // length, length, TEXT.width, requires_grad=train)
+    keep = torch.ones(len(x), length, dtype=torch.bool)
+    keep[: len(x) // 2, length // 2 :] = False
+    ours = EncoderLayer(TEXT).train(train)
+    theirs = nn.TransformerEncoderLayer(
+        TEXT.width, TEXT.heads, TEXT.hidden, TEXT.dropout, batch_first=True
+    ).train(train)
+
+    def run(layer: Callable[[], Tensor]) -> Callable[[], None]:
+        def step() -> None:
+            if train:
+                layer().mean().backward()
+            else:
+                with torch.no_grad():
+                    layer()
+
+        return step
+
+    rows = side_by_side(
+        run(lambda: ours(x, keep[:, None, None])),
+        run(lambda: theirs(x, src_key_padding_mask=~keep)),
+    )
+    how = "forward and backward" if train else "forward, no gradient"
+    return Ratio(
+        "encoder layer seconds, ours / nn.TransformerEncoderLayer",
+        rows,
+        f"{how}, batch {len(x)}, length {length}, width {TEXT.width}, padding, threads: 1",
+    )
+
+
+def measurements() -> Iterator[tuple[str | None, str, Ratio]]:
+    """(claim or None, peer, ratio) one after another; rows of one claim are judged together."""
+    recurrent = "GRU encoder-decoder with additive attention (this book's)"
+    # The claim is about parallel work, hence all cores; a sentence of the paper's data has some 24
+    # words.
+    yield "C2d", recurrent, training(length=24, threads=CORES)
+    yield None, recurrent, training(length=96, threads=CORES)
+    yield None, recurrent, training(length=24, threads=1)
+    yield None, recurrent, training(length=96, threads=1)
+    yield "C11", "the same model without a cache", decoding()
+    # The chapter's own sizes: strings of 8 and 24 symbols, and text. Then two longer ones: beyond
+    # some hundred positions our (time x source) matrix no longer fits into the processor's cache,
+    # and the kernel, which never stores it whole, wins.
+    kernel = f"F.scaled_dot_product_attention of PyTorch {torch.__version__}"
+    for batch, length, width in ((32, 10, 8), (32, 26, 8), (TOKENS // 24, 24, 32)):
+        for mask in ("causal", "padding"):
+            yield "C12", kernel, attention(batch, 4, length, width, mask)
+    for batch, length in ((8, 128), (2, 512)):
+        yield None, kernel, attention(batch, 8, length, 64, "causal")
+    for train in (True, False):
+        yield (
+            None,
+            f"nn.TransformerEncoderLayer of PyTorch {torch.__version__}",
+            encoder_layer(train),
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Timings of the Transformer chapter.")
+    parser.add_argument("--print-only", action="store_true", help="do not write to the ledger")
+    print_only = parser.parse_args().print_only
+    for claim in ("C2d", "C11", "C12"):  # a missing claim should be noticed before measuring
+        catalogue.claim(PAPER, claim)
+    judged: dict[str, list[tuple[str, Ratio]]] = {}
+    for claim, peer, ratio in measurements():
+        print(f"{ratio.what}: {ratio.geometric_mean():.2f} ({ratio.spread()})  [{ratio.setting}]")
+        if claim:
+            judged.setdefault(claim, []).append((peer, ratio))
+    for claim, parts in () if print_only else judged.items():
+        measured = record_timing(
+            CHAPTER,
+            PAPER,
+            claim,
+            [row for _, ratio in parts for row in ratio.rows],
+            peer=parts[0][0],
+            setting="; ".join(ratio.setting for _, ratio in parts),
+        )
+        print(f"{claim}: ratio {measured['estimate']:.3g}: {measured['verdict']}")
+
+
+if __name__ == "__main__":
+    main()

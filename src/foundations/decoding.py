@@ -1,0 +1,163 @@
+"""Greedy and beam decoding for any model with the four methods of `Decodable`.
+
+A sequence that is being written starts from bos (fed, never returned); a finished one ends in eos.
+pad and bos are never chosen.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@runtime_checkable
+class Decodable(Protocol):
+    """What decoding asks of a model (`Transformer`, `RecurrentTranslator`).
+
+    `start` and `step` go token by token with a state that has `reorder(index)`; `encode`, `decode`
+    and `logits` compute a whole prefix at once. `config` names pad, bos and eos.
+    """
+
+    config: Any
+
+    def start(self, source: Tensor) -> Any:
+        """The state before the first token of every row."""
+
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Logits after one more token, and the new state."""
+
+    def encode(self, source: Tensor) -> Tensor:
+        """The encoded source."""
+
+    def decode(self, target_in: Tensor, memory: Tensor, source: Tensor) -> Tensor:
+        """One vector for each prefix of `target_in`."""
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Logits from such vectors."""
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """A decoding state without cache: the source and all tokens so far."""
+
+    source: Int[Tensor, "rows source"]
+    memory: Float[Tensor, "rows source width"]
+    tokens: Int[Tensor, "rows time"]
+
+    def reorder(self, index: Int[Tensor, " rows"]) -> "Prefix":
+        """Rows picked by `index` (with repeats)."""
+        return Prefix(self.source[index], self.memory[index], self.tokens[index])
+
+
+def _start(model: Decodable, source: Tensor, cached: bool) -> Any:
+    if cached:
+        return model.start(source)
+    return Prefix(source, model.encode(source), source[:, :0])
+
+
+def _step(model: Decodable, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+    """Log-probabilities of the next token; minus infinity for pad and bos."""
+    if isinstance(state, Prefix):
+        prefix = torch.cat([state.tokens, tokens[:, None]], dim=1)
+        logits = model.logits(model.decode(prefix, state.memory, state.source)[:, -1])
+        state = Prefix(state.source, state.memory, prefix)
+    else:
+        logits, state = model.step(tokens, state)
+    log_p = logits.log_softmax(-1)
+    # Forbidden after the softmax: this limits the search, it does not change the model's P.
+    log_p[:, [model.config.pad, model.config.bos]] = -torch.inf
+    return log_p, state
+
+
+@torch.no_grad()
+def greedy(
+    model: Decodable, source: Int[Tensor, "batch source"], max_length: int, cached: bool = True
+) -> Int[Tensor, "batch time"]:
+    """The most probable token at each step, until eos or `max_length` tokens (eos included).
+
+    Rows that end early are filled with pad. `cached=False` recomputes the whole prefix at every
+    step (the source is encoded once either way): the same tokens, far slower. The caller sets
+    `model.eval()`.
+    """
+    _check_length(max_length)
+    pad, bos, eos = model.config.pad, model.config.bos, model.config.eos
+    state = _start(model, source, cached)
+    tokens = source.new_full((len(source),), bos)
+    finished = torch.zeros_like(tokens, dtype=torch.bool)
+    written = []
+    for _ in range(max_length):
+        log_p, state = _step(model, tokens, state)
+        tokens = log_p.argmax(-1).masked_fill(finished, pad)
+        written.append(tokens)
+        finished |= tokens == eos
+        if finished.all():
+            break
+    return torch.stack(written, dim=1)
+
+
+def length_penalty(length: int, alpha: float) -> float:
+    """lp = ((5 + |Y|) / 6)^alpha (Wu et al. 2016): log P / lp keeps short outputs from winning."""
+    return ((5 + length) / 6) ** alpha
+
+
+@torch.no_grad()
+def beam_search(
+    model: Decodable,
+    source: Int[Tensor, "batch source"],
+    beam: int = 4,
+    alpha: float = 0.6,
+    max_length: int = 64,
+    cached: bool = True,
+) -> Int[Tensor, "batch time"]:
+    """The best finished hypothesis found, by log P(Y) / lp(|Y|), where |Y| counts eos.
+
+    At each step the `beam` best continuations of the live hypotheses are kept; those that end in
+    eos are finished and leave the beam. A source is done when no live hypothesis is left or none
+    can still win: log P only falls, and the penalty of `max_length` is the mildest (alpha >= 0).
+    A source without any finished hypothesis gets its best live one. All sources and beams are one
+    batch of batch * beam rows. With beam 1 this is `greedy`. Raises ValueError for beam < 1,
+    max_length < 1 or alpha < 0.
+    """
+    _check_length(max_length)
+    if beam < 1 or alpha < 0:
+        raise ValueError(f"beam must be at least 1 and alpha at least 0, got {beam} and {alpha}")
+    pad, bos, eos = model.config.pad, model.config.bos, model.config.eos
+    batch = len(source)
+    rows = torch.arange(batch, device=source.device)
+    state = _start(model, source, cached).reorder(rows.repeat_interleave(beam))
+    tokens = source.new_full((batch * beam,), bos)
+    written = source.new_full((batch, beam, max_length), pad)
+    live = torch.full((batch, beam), -torch.inf, device=source.device)
+    live[:, 0] = 0  # all beams start equal: only the first may be continued
+    best, best_score = written[:, 0].clone(), live.new_full((batch,), -torch.inf)
+    for length in range(1, max_length + 1):
+        log_p, state = _step(model, tokens, state)
+        candidates = (live[:, :, None] + log_p.unflatten(0, (batch, beam))).flatten(1)
+        live, chosen = candidates.topk(beam, dim=1)
+        parent, token = chosen // log_p.shape[1], chosen % log_p.shape[1]
+        written = written.gather(1, parent[:, :, None].expand_as(written))
+        written[:, :, length - 1] = token
+
+        ended = token == eos
+        score, winner = (
+            (live / length_penalty(length, alpha)).masked_fill(~ended, -torch.inf).max(1)
+        )
+        better = score > best_score
+        best_score = torch.where(better, score, best_score)
+        best = torch.where(better[:, None], written[rows, winner], best)
+        live = live.masked_fill(ended, -torch.inf)
+
+        bound = live.amax(1) / length_penalty(max_length, alpha)
+        if (best_score >= bound).all():
+            break
+        tokens, state = token.flatten(), state.reorder((rows[:, None] * beam + parent).flatten())
+    unfinished = best_score == -torch.inf
+    best = torch.where(unfinished[:, None], written[rows, live.argmax(1)], best)
+    return best[:, : (best != pad).sum(1).max()]
+
+
+def _check_length(max_length: int) -> None:
+    if max_length < 1:
+        raise ValueError(f"max_length must be at least 1, got {max_length}")

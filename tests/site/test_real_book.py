@@ -1,0 +1,58 @@
+"""The real book, rendered from the last runs: what must hold for every chapter's page."""
+
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+
+from src.book import catalogue, notebooks
+from src.book.htmlcheck import check_html
+
+CHAPTERS = notebooks.chapters()
+
+
+class Headings(HTMLParser):
+    """Collects the levels of a page's headings inside its article."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.levels, self.inside = [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.inside |= tag == "article"
+        if self.inside and re.fullmatch(r"h[1-6]", tag):
+            self.levels.append(int(tag[1]))
+
+    def handle_endtag(self, tag):
+        self.inside &= tag != "article"
+
+
+def test_no_page_has_a_fault(real_site):
+    assert check_html(real_site) == []
+
+
+def test_every_claim_is_on_the_scoreboard(real_site):
+    board = (real_site / "pages/scoreboard.html").read_text(encoding="utf-8")
+    for paper in catalogue.papers().values():
+        for claim in paper.claims:
+            assert f'id="{paper.id}-{claim}"' in board
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_chapter_page(real_site, chapter):
+    page = (real_site / f"chapters/{chapter}.html").read_text(encoding="utf-8")
+    levels = Headings(page).levels
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    steps = [b - a for a, b in pairwise(levels)]
+    assert max(steps, default=0) <= 1, f"a heading is skipped: {levels}"
+    assert '<aside class="glance"' in page
+    assert f"blob/main/chapters/{chapter}.ipynb" in page
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_chapter_is_in_the_sidebar_and_the_search_index(real_site, chapter):
+    assert f'href="chapters/{chapter}.html"' in (real_site / "index.html").read_text()
+    assert f'"chapters/{chapter}"' in (real_site / "searchindex.js").read_text()
