@@ -1,7 +1,8 @@
 """Fixtures for the tests of the execution machinery."""
 
 import pytest
-from toy_book import ToyBook
+
+from tests.book.toy_book import ToyBook
 
 
 @pytest.fixture

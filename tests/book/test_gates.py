@@ -5,13 +5,13 @@ import json
 
 import pytest
 from nbformat import from_dict
-from toy_book import ToyBook
 
 from src.book import gates, ledger, notebooks, paths, runner
 from src.book.__main__ import main
 from src.book.accept import accept, write_ledger
 from src.book.errors import BookError
 from src.book.results import read_result
+from tests.book.toy_book import ToyBook
 
 MEASURE = """
 import json, os

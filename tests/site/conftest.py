@@ -1,9 +1,9 @@
 """Fixtures: a toy book, rendered once, and the real book as `make site` renders it."""
 
 import pytest
-from fake_book import make_book, run_result
 
 from src.book import runner, site
+from tests.site.fake_book import make_book, run_result
 
 
 @pytest.fixture

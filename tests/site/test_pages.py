@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import pytest
 import yaml
-from fake_book import CHAPTER, HERE, measured, run_result, write
 
 from src.book.catalogue import PARTS
 from src.book.pages import DIRECTIVES
 from src.book.pages.glance import at_a_glance
 from src.book.pages.markup import badge, duration, text
+from tests.site.fake_book import CHAPTER, HERE, measured, run_result, write
 
 
 def render(name, prefix=""):

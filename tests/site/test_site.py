@@ -9,10 +9,10 @@ import time
 
 import nbformat
 import pytest
-from fake_book import CHAPTER, SOURCE, measured, run_result, write
 
 from src.book import notebooks, site
 from src.book.errors import BookError
+from tests.site.fake_book import CHAPTER, SOURCE, measured, run_result, write
 
 
 def html(root, page):

@@ -4,11 +4,11 @@ import json
 
 import nbformat
 import pytest
-from fake_book import CHAPTER, SOURCE, figure_outputs, run_result, write
 
 from src.book import notebooks
 from src.book.errors import BookError
 from src.book.stage import stage
+from tests.site.fake_book import CHAPTER, SOURCE, figure_outputs, run_result, write
 
 
 def page(root, chapter=CHAPTER):
