@@ -4,9 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# The same examples every time, and no deadline: a busy machine is no failure.
+settings.register_profile("book", deadline=None, derandomize=True, database=None)
+settings.load_profile("book")
 
 # Shapes and types in the signatures of the methods are checked at run time, in every part.
 _PARTS = {f.parent.name for f in (REPOSITORY / "src").glob("*/__init__.py")} - {"book"}

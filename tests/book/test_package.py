@@ -69,7 +69,7 @@ def seconds(statement: str) -> float:
     code = f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
     return min(
         float(subprocess.check_output([sys.executable, "-c", code], text=True, cwd=REPOSITORY))
-        for _ in range(3)
+        for _ in range(5)
     )
 
 
