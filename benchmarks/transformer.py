@@ -38,7 +38,7 @@ CHAPTER, PAPER = "foundations/transformer", "transformer"
 REPEATS, WARM_UP, LEAST_SECONDS = 9, 2, 0.02
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 # The model that the chapter's cpu profile trains on Multi30k, and its batches of 2,000 tokens.
-TEXT = TransformerConfig(4000, width=128, layers=1, heads=4, hidden=512, max_length=128)
+TEXT = TransformerConfig(4000, width=128, layers=2, heads=4, hidden=512, max_length=128)
 TOKENS = 2000
 Rows = list[tuple[float, float]]
 
