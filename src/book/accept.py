@@ -53,6 +53,8 @@ def write_ledger(result: Result) -> Path:
         "recorded": result.recorded,
     }
     if result.profile != "quick":
-        entry |= {"data": result.data, "models": result.models, "seconds": result.seconds}
+        # What the work took, also where it was done in several calls.
+        seconds = round(result.seconds + result.kept_seconds, 2)
+        entry |= {"data": result.data, "models": result.models, "seconds": seconds}
         entry["provenance"] = result.provenance
     return ledger.write(result.chapter, result.profile, entry)

@@ -119,7 +119,9 @@ class Run:
             return _plain(name, "result", function(*args, **kwargs))
         file = self._unit_file(name, function, args, kwargs)
         if file.exists():
-            return json.loads(file.read_text(encoding="utf-8"))["result"]
+            kept = json.loads(file.read_text(encoding="utf-8"))
+            events.emit("unit", name=name, seconds=kept["seconds"], kept=True)
+            return kept["result"]
         budget = os.environ.get("BOOK_BUDGET_S")
         if budget and time.monotonic() - _STARTED > float(budget):
             raise OutOfTime(f"{budget} s are spent before unit {name!r}; run again to go on")
@@ -128,7 +130,7 @@ class Run:
         seconds = round(time.perf_counter() - began, 2)
         content = {"unit": name, "seconds": seconds, "result": result}
         ledger.write_atomically(file, json.dumps(content) + "\n")
-        events.emit("unit", name=name, seconds=seconds)
+        events.emit("unit", name=name, seconds=seconds, kept=False)
         return result
 
     def _unit_file(self, name: str, function: Callable, args: tuple, kwargs: dict) -> Any:

@@ -257,6 +257,7 @@ def _handed_in(record: Path) -> dict[str, object]:
     measured = {(event["paper"], event["claim"]): event for event in of("measure")}
     return {
         "measurements": list(measured.values()),
+        "kept_seconds": _round(sum(unit["seconds"] for unit in of("unit") if unit["kept"])),
         "recorded": {event["name"]: event["value"] for event in of("record")},
         "data": [dict(pair) for pair in sorted({tuple(sorted(d.items())) for d in of("fetch")})],
         "models": of("model"),

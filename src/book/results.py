@@ -29,6 +29,7 @@ class Result:
         cell: the number of the cell where it stopped; 0 for ok.
         log: the file that holds the traceback, relative to the repository; "" for ok.
         seconds: from the first cell's start to the last one's end.
+        kept_seconds: what the units took that earlier calls had finished.
         startup_seconds: before the first cell: reading the chapter and starting its kernel.
         cpu_seconds: processor time of the kernel and its children.
         budget_s: the seconds that it should take alone on a machine.
@@ -48,6 +49,7 @@ class Result:
     cell: int = 0
     log: str = ""
     seconds: float = 0.0
+    kept_seconds: float = 0.0
     startup_seconds: float = 0.0
     cpu_seconds: float = 0.0
     budget_s: float = 0.0

@@ -115,7 +115,7 @@ def test_record_falls_back_to_the_larger_profile(run, record):
     assert found.source.startswith("measured in the cpu profile on ")
 
 
-def test_units_resume_in_the_larger_profiles(probe_paper, monkeypatch):
+def test_units_resume_in_the_larger_profiles(probe_paper, record, monkeypatch):
     calls = []
 
     def work(x, scale=1):
@@ -130,6 +130,9 @@ def test_units_resume_in_the_larger_profiles(probe_paper, monkeypatch):
     run.unit("u", work, 2, scale=4)
     start("foundations/probe", profile="cpu", seed=1, sizes=SIZES).unit("u", work, 2, scale=3)
     assert calls == [2, 2, 2]
+    units = [event for event in events.read(record) if event["event"] == "unit"]
+    assert [unit["kept"] for unit in units] == [False, True, False, False]
+    assert units[0]["seconds"] == units[1]["seconds"]
     monkeypatch.setenv("BOOK_BUDGET_S", "0")
     assert run.unit("u", work, 2, scale=3) == {"value": [6]}
     with pytest.raises(OutOfTime, match="run again to go on"):

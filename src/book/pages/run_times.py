@@ -58,7 +58,7 @@ def run_times(link: Link) -> list[Section]:
 def _cost(chapter: str, profile: str) -> Cost | None:
     result = read_result(chapter, profile)
     if result is not None and result.status == "ok":
-        seconds = result.seconds + result.startup_seconds
+        seconds = result.seconds + result.kept_seconds + result.startup_seconds
         device = result.provenance.get("device", "this machine")
         return Cost(profile, seconds, result.startup_seconds, result.peak_memory_mb, device)
     entry = ledger.read(chapter, profile) or {}
