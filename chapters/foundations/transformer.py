@@ -123,6 +123,9 @@ clause = language_pair.Clause(replace(cats, near=dog), verb=0, object=bird)
 
 sentences = language_pair.corpus(300, run.generator("shares"))
 shares = attention_shares(speaker, sentences)  # heads, (verb, its subject's noun, other nouns)
+print("shares", tuple(shares.shape))
+
+# %% tags=["hide-input"]
 run.figure(
     figures.attention_figure(
         speaker,
@@ -205,7 +208,7 @@ divided = [[gradient(d, d**-0.5, i) for i in range(40)] for d in widths]
 undivided = [[gradient(d, 1.0, i) for i in range(40)] for d in widths]
 run.measure("transformer", "C6a", list(zip(undivided[-1], divided[-1], strict=True)))
 
-# %%
+# %% tags=["hide-input"]
 run.figure(
     figures.saturation_figure(widths, {"divided by √d_k": divided, "not divided": undivided}),
     "softmax-saturation",
@@ -282,7 +285,7 @@ turned = table[:60] @ attention.shift_matrix(7, 32).T
 print("a shift by 7 is a rotation:", bool((turned - table[7:67]).abs().max() < 1e-12))
 print("squared length is d/2:", bool((table.square().sum(1) - 16).abs().max() < 1e-12))
 
-# %%
+# %% tags=["hide-input"]
 run.figure(
     figures.positions_figure(32),
     "positions",
@@ -514,7 +517,7 @@ by_length = {f"{name} {n}": [r["accuracy"] for r in reversal[name, n]] for name,
 lead = [np.subtract(by_length[f"transformer {n}"], by_length[f"recurrent {n}"]) for n in (24, 12)]
 run.measure("transformer", "C9d", list(zip(*lead, strict=True)))
 
-# %%
+# %% tags=["hide-input"]
 lengths_kept = run.record("lengths", by_length if trained else {})
 run.figure(
     figures.reversal_figure(
@@ -622,7 +625,7 @@ for claim, (metric, one, other) in COMPARISONS.items():
     pairs = list(zip(metric[one], metric[other], strict=True))
     print(run.measure("transformer", claim, pairs))
 
-# %%
+# %% tags=["hide-input"]
 ablation = run.record("ablation", {"loss": loss, "exact": exact} if trained else {})
 kept_rows = ablation.value or {"loss": {}, "exact": {}}
 run.figure(

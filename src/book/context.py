@@ -14,6 +14,7 @@ import torch
 
 from src.book import catalogue, claims, events, figures, ledger, paths
 from src.book.errors import BookError, choose
+from src.book.statistics import NOT_TESTED
 from src.book.tables import Table
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def start(chapter: str, *, profile: str, seed: int, sizes: dict[str, dict]) -> "
         torch.set_num_threads(1)  # other numbers of threads round differently
     # On a GPU some operations have no deterministic form: there it is asked for, not enforced.
     torch.use_deterministic_algorithms(profile != "gpu")
+    # It would also fill new memory with NaN, which costs small networks a sixth of their time.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     run = Run(chapter, profile, seed, SimpleNamespace(**sizes[profile]), tuple(sizes))
     events.emit("start", chapter=chapter, profile=profile, seed=seed, provenance=run.provenance())
     return run
@@ -215,7 +218,7 @@ class Run:
             verdict, key = measured.verdict, (paper.id, name)
             if claim.kind == "timing" and key in bench:
                 words, verdict = f"{_numbers(bench[key])} (benchmark)", bench[key]["verdict"]
-            words = words or measured.judgement.reason
+            words = words or f"{measured.judgement.reason}{self._tested_at_scale(*key)}"
             rows.append([*self._lead(paper.id), name, claim.says, claim.paper, words, verdict])
         lead = ["Paper"] if len(self.papers) > 1 else []
         header = [*lead, "Claim", "It says", "The paper reports", "We measured", "Verdict"]
@@ -233,7 +236,7 @@ class Run:
         for profile in ("cpu", "gpu", "timing"):
             entry = ledger.read(self.chapter, profile)
             for m in (entry or {}).get("measurements", []):
-                if m["verdict"] == "not tested":
+                if m["verdict"] == NOT_TESTED:
                     continue
                 source = m.get("provenance") or entry["provenance"]
                 where = f"{source['device']}, {source['date']}"
@@ -260,6 +263,15 @@ class Run:
                 )
             self.measure(paper, name, [])
         return self._measured[paper, name]
+
+    def _tested_at_scale(self, paper: str, claim: str) -> str:
+        """Return a pointer to a larger profile's verdict, where there is one."""
+        for profile in ledger.LARGER:
+            entry = ledger.read(self.chapter, profile) or {"measurements": []}
+            for m in entry["measurements"]:
+                if (m["paper"], m["claim"]) == (paper, claim) and m["verdict"] != NOT_TESTED:
+                    return f" (the {profile} profile says: {m['verdict']}; see At scale)"
+        return ""
 
     def _lead(self, paper: str) -> list[str]:
         """Return the paper's column, which only chapters of several papers need."""

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from src.book import context, events, ledger, paths
+from src.book import claims, context, events, ledger, paths
 from src.book.context import OutOfTime, start
 from src.book.errors import BookError
 from tests.conftest import PAPER
@@ -104,6 +104,10 @@ def test_a_claim_outside_the_profile_says_why(book_root, capsys):
     run = start("foundations/probe", profile="quick", seed=0, sizes=SIZES)
     run.measure("probe", "C2", [0.0])
     assert run.verdicts().rows[0][-2:] == ["needs an hour", "not tested"]
+    at_scale = claims.measure("probe", "C1", [1.0, 1.1, 0.9, 1.0, 1.2]).as_json()
+    ledger.write("foundations/probe", "cpu", {"measurements": [at_scale]})
+    said = "needs an hour (the cpu profile says: supported; see At scale)"
+    assert run.verdicts().rows[0][-2:] == [said, "not tested"]
 
 
 def test_record_falls_back_to_the_larger_profile(run, record):
