@@ -132,7 +132,8 @@ def _check(options: argparse.Namespace) -> int:
     problems = gates.check(options.chapters or None)
     for problem in problems:
         print(problem)
-    print(f"{len(problems)} problems" if problems else "all gates passed")
+    count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
+    print(count if problems else "all gates passed")
     return 1 if problems else 0
 
 
