@@ -1,6 +1,6 @@
 """What a chapter measured, judged: the step from raw samples to a line of the verdict table."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
@@ -100,6 +100,12 @@ def describe(judgement: Judgement, statistic: str, unit: str) -> str:
         return f"{statistic} {estimate}, {samples}"
     low, high = significant_text(judgement.low), significant_text(judgement.high)
     return f"{statistic} {estimate} [{low}, {high}], {samples}"
+
+
+def describe_kept(measured: dict) -> str:
+    """Return the numbers of a measurement that the ledger keeps, in the same words."""
+    judgement = Judgement(**{field.name: measured.get(field.name) for field in fields(Judgement)})
+    return describe(judgement, measured["statistic"], measured["unit"])
 
 
 def plural(unit: str, n: int) -> str:

@@ -1,6 +1,5 @@
 """The run context: what a chapter gets from the book, and what it hands in."""
 
-import inspect
 import json
 import os
 import time
@@ -279,9 +278,7 @@ class Run:
 
 
 def _numbers(measured: dict) -> str:
-    fields = inspect.signature(claims.Judgement).parameters
-    judgement = claims.Judgement(**{k: measured.get(k) for k in fields})
-    words = claims.describe(judgement, measured["statistic"], measured["unit"])
+    words = claims.describe_kept(measured)
     return f"{words}; {measured['peer']}" if "peer" in measured else words
 
 

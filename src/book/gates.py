@@ -178,9 +178,24 @@ def check_text(chapter: str) -> list[Problem]:
     page = _page(chapter)
     if page is None or page_problems(page) or why_stale(chapter, "quick"):
         return []  # other gates say what is wrong
-    differences = text_differences(notebooks.load(_reference_file(chapter)), page)
+    reference = notebooks.load(_reference_file(chapter))
+    differences = text_differences(reference, page, _measured_words(chapter))
     remedy = f"if it is meant: make accept CHAPTER={chapter}"
     return [Problem(chapter, cell, f"{what}; {remedy}") for cell, what in differences]
+
+
+def _measured_words(chapter: str) -> dict[str, str]:
+    """Return the ledger's words about each measurement with a tolerance, and the last run's."""
+    from src.book import catalogue, claims, ledger
+
+    committed = (ledger.read(chapter, "quick") or {"measurements": []})["measurements"]
+    fresh = {(m["paper"], m["claim"]): m for m in read_result(chapter, "quick").measurements}
+    words = {}
+    for before in committed:
+        key = before["paper"], before["claim"]
+        if key in fresh and catalogue.claim(*key).tolerance is not None:
+            words[claims.describe_kept(before)] = claims.describe_kept(fresh[key])
+    return {old: new for old, new in words.items() if old and old != new}
 
 
 def check_ledger(chapter: str) -> list[Problem]:

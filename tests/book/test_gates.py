@@ -9,6 +9,7 @@ from nbformat import from_dict
 from src.book import gates, ledger, notebooks, paths, runner
 from src.book.__main__ import main
 from src.book.accept import accept, write_ledger
+from src.book.claims import describe_kept
 from src.book.errors import BookError
 from src.book.results import read_result
 from tests.book.toy_book import ToyBook
@@ -285,3 +286,25 @@ def test_larger_results_go_to_the_ledger_with_their_seed(good, capsys):
     # The quick page shows them, so it must be run again.
     assert any("data/results/cpu/foundations/one.json changed" in p for p in problems())
     assert write_ledger(read_result(NAME, "cpu")) == paths.results_file(NAME, "cpu")
+
+
+def test_a_measured_number_in_a_text_may_move_as_far_as_its_claim_allows(good):
+    entry = paths.results_file(NAME, "quick")
+    kept = json.loads(entry.read_text())["measurements"][0]
+
+    def move(by):
+        moved = {k: kept[k] + by for k in ("estimate", "low", "high")}
+        edit(entry, lambda content: content["measurements"][0].update(moved))
+        words = describe_kept({**kept, **moved})
+        page = paths.run_file(NAME, "quick")
+        edit(page, lambda content: say(content, f"C1: {describe_kept(kept)}\n"))
+        edit(reference(), lambda content: say(content, f"C1: {words}\n"))
+
+    def say(content, text):
+        content["cells"][-1]["outputs"][0].update(text=[text])
+
+    move(0.09)  # 18 % of the number: too much for a text, within the claim's tolerance of 0.1
+    assert problems() == []
+    move(0.2)
+    assert all("tolerance 0.1" in problem for problem in problems())
+    assert problems()

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from src.book import catalogue, ledger
 from src.book.catalogue import Claim, Paper
-from src.book.claims import describe, why_not
-from src.book.statistics import NOT_TESTED, Judgement
+from src.book.claims import describe_kept, why_not
+from src.book.statistics import NOT_TESTED
 
 NOT_RUN = "not run yet"
 
@@ -34,9 +34,7 @@ class Evidence:
             if self.claim.profiles or self.claim.kind == "timing":
                 return NOT_RUN
             return why_not(self.claim, "quick")
-        fields = ("verdict", "n", "estimate", "low", "high", "reason")
-        judgement = Judgement(**{field: self.measured.get(field) for field in fields})
-        return describe(judgement, self.measured["statistic"], self.measured["unit"])
+        return describe_kept(self.measured)
 
 
 def gather() -> list[Evidence]:
