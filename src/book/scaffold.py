@@ -7,6 +7,7 @@ from pathlib import Path
 from src.book import catalogue, ledger, paths
 from src.book.errors import BookError, choose
 
+_TEMPLATES = Path(__file__).with_name("templates")
 _EXAMPLE = {"title": "Antithetic variates", "year": 1956}
 
 
@@ -39,14 +40,14 @@ def new(part: str, chapter: str, paper: str | None = None) -> list[Path]:
     }
     root = paths.root()
     files = {
-        root / f"chapters/{part}/{chapter}.py": "TEMPLATE.py",
-        root / f"src/{part}/{chapter}.py": "TEMPLATE_method.py",
-        root / f"tests/{part}/test_{chapter}.py": "TEMPLATE_test.py",
-        paths.papers_dir() / f"{paper}.yml": "TEMPLATE_paper.yml",
+        root / f"chapters/{part}/{chapter}.py": paths.chapters_dir() / "TEMPLATE.py",
+        root / f"src/{part}/{chapter}.py": _TEMPLATES / "method.py",
+        root / f"tests/{part}/test_{chapter}.py": _TEMPLATES / "test.py",
+        paths.papers_dir() / f"{paper}.yml": _TEMPLATES / "paper.yml",
     }
     if taken := [str(f.relative_to(root)) for f in files if f.exists()]:
         raise BookError(f"already there: {', '.join(taken)}; choose another name or edit these")
-    texts = {f: _fill(paths.chapters_dir() / t, names) for f, t in files.items()}
+    texts = {f: _fill(template, names) for f, template in files.items()}
     package = root / f"src/{part}/__init__.py"
     if not package.exists():
         texts[package] = f'"""Methods of the part "{catalogue.PARTS[part]}"."""\n'

@@ -13,8 +13,7 @@ from tests.conftest import REPOSITORY
 
 @pytest.fixture
 def tree(book_root):
-    for template in (REPOSITORY / "chapters").glob("TEMPLATE*"):
-        shutil.copy(template, book_root / "chapters")
+    shutil.copy(REPOSITORY / "chapters/TEMPLATE.py", book_root / "chapters")
     row = '{"id": "ufg", "title": "How Framelets Help", "year": 2021, "chapter": "gnn/framelets"}\n'
     (book_root / "data/papers/planned.jsonl").write_text(row)
     return book_root
