@@ -28,7 +28,17 @@ __all__ = ["Built", "build", "check_html"]
 _LOG_LINES = 25
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # The code that makes the pages; with the stage and `data/` it is all that the site depends on.
-_CODE = ("directives", "htmlcheck", "site", "stage", "pages/*", "catalogue", "claims", "ledger")
+_CODE = (
+    "directives",
+    "htmlcheck",
+    "site",
+    "stage",
+    "pages/*",
+    "catalogue",
+    "claims",
+    "ledger",
+    "tables",
+)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
+from src.book.statistics import VERDICTS
+
 _MISSING = "–"
 
 
@@ -43,11 +45,16 @@ class Table:
 
 def cell(text: str) -> str:
     """Return a cell's HTML; the words of a verdict become a badge."""
-    words = ("supported", "not supported", "inconclusive", "not tested")
-    return badge(text) if text in words else escape(text)
+    return badge(text) if text in VERDICTS else escape(text)
 
 
-def badge(verdict: str) -> str:
-    """Return a verdict as an HTML badge; the word carries the meaning, the colour only helps."""
-    name = verdict.replace(" ", "-")
-    return f'<span class="verdict verdict-{name}">{escape(verdict)}</span>'
+def badge(verdict: str, label: str | None = None, href: str | None = None) -> str:
+    """Return a verdict as an HTML badge, linked if there is an address.
+
+    The word carries the meaning; the colour only helps.
+    """
+    kind = verdict.replace(" ", "-")
+    words = escape(f"{label} {verdict}" if label else verdict)
+    if href is None:
+        return f'<span class="verdict verdict-{kind}">{words}</span>'
+    return f'<a class="verdict verdict-{kind}" href="{escape(href)}">{words}</a>'

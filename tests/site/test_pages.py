@@ -10,7 +10,8 @@ import yaml
 from src.book.catalogue import PARTS
 from src.book.pages import DIRECTIVES
 from src.book.pages.glance import at_a_glance
-from src.book.pages.markup import badge, duration, text
+from src.book.pages.markup import duration, text
+from src.book.tables import badge
 from tests.site.fake_book import CHAPTER, HERE, measured, run_result, write
 
 

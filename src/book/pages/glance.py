@@ -3,9 +3,10 @@
 from src.book import catalogue
 from src.book.catalogue import Paper
 from src.book.pages.evidence import of_paper
-from src.book.pages.markup import Link, arxiv_link, badge, people, row_of, text
+from src.book.pages.markup import Link, arxiv_link, people, row_of, text
 from src.book.pages.run_times import run_time
 from src.book.statistics import VERDICTS
+from src.book.tables import badge
 
 
 def at_a_glance(chapter: str, link: Link) -> str:

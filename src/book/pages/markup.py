@@ -9,6 +9,7 @@ from urllib.parse import quote_plus
 from src.book import paths
 from src.book.catalogue import Paper
 from src.book.statistics import VERDICTS
+from src.book.tables import badge
 from src.book.titles import chapter_title
 
 # From a document's name ("pages/scoreboard") to an address that works on the page being made.
@@ -29,15 +30,6 @@ class Section:
 def text(value: str) -> str:
     """Return plain text as HTML; `code` in backticks becomes code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(value))
-
-
-def badge(verdict: str, label: str | None = None, href: str | None = None) -> str:
-    """Return a verdict badge: the word, in the verdict's colour, linked if there is an address."""
-    kind = verdict.replace(" ", "-")
-    words = text(f"{label} {verdict}" if label else verdict)
-    if href is None:
-        return f'<span class="verdict verdict-{kind}">{words}</span>'
-    return f'<a class="verdict verdict-{kind}" href="{escape(href)}">{words}</a>'
 
 
 def counts(verdicts: Iterable[str], href: str | None = None) -> str:

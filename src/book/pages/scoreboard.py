@@ -13,7 +13,6 @@ from src.book.pages.markup import (
     Link,
     Section,
     anchor,
-    badge,
     counts,
     paper_link,
     row,
@@ -21,6 +20,7 @@ from src.book.pages.markup import (
     text,
 )
 from src.book.statistics import INCONCLUSIVE, NOT_SUPPORTED, NOT_TESTED, SUPPORTED
+from src.book.tables import badge
 
 _ORDER = (SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_TESTED)
 _HEADER = ["Claim", "What the paper says", "Paper reports", "We measured", "Verdict", "Where"]
