@@ -7,6 +7,7 @@ samples of the same law have a small positive distance, the floor that a method 
 
 from math import prod
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -54,23 +55,30 @@ def sliced_wasserstein(
     if isinstance(directions, torch.Generator):
         directions = random_directions(a.shape[1], count, directions)
     a, b, directions = a.double(), b.double(), directions.to(a.device, torch.float64)
-    powers = [_transport(a @ some.T, b @ some.T, order) for some in directions.split(_BLOCK)]
+    powers = [_transport(some @ a.T, some @ b.T, order) for some in directions.split(_BLOCK)]
     return torch.cat(powers).mean() ** (1 / order)
 
 
 def _transport(
-    a: Float[Tensor, "n count"], b: Float[Tensor, "m count"], order: int
+    a: Float[Tensor, "count n"], b: Float[Tensor, "count m"], order: int
 ) -> Float[Tensor, " count"]:
-    """Return W_order^order of each column."""
-    a, b = a.sort(dim=0).values, b.sort(dim=0).values
-    n, m = len(a), len(b)
+    """Return W_order^order of the samples in each row."""
+    a, b = _sorted(a), _sorted(b)
+    n, m = a.shape[1], b.shape[1]
     if n == m:
-        return ((a - b).abs() ** order).mean(0)
+        return ((a - b).abs() ** order).mean(1)
     # Quantiles step at i / n and j / m. In units of 1 / (n m) these are whole numbers: no rounding.
     steps = torch.cat([torch.arange(n, device=a.device) * m, torch.arange(m, device=a.device) * n])
     starts = steps.unique()
     lengths = starts.diff(append=starts.new_tensor([n * m])).double() / (n * m)
-    return lengths @ (a[starts // m] - b[starts // n]).abs() ** order
+    return (a[:, starts // m] - b[:, starts // n]).abs() ** order @ lengths
+
+
+def _sorted(values: Float[Tensor, "count n"]) -> Float[Tensor, "count n"]:
+    """Sort every row; NumPy does it ten times as fast, but has no gradients and no GPU."""
+    if values.device.type == "cpu" and not values.requires_grad:
+        return torch.from_numpy(np.sort(values.numpy(), axis=1))
+    return values.sort(dim=1).values
 
 
 def energy_distance(a: Sample, b: Sample) -> Number:

@@ -140,6 +140,19 @@ def test_orders_are_different_numbers():
     close(sliced_wasserstein(a, b, directions), np.mean(each))
 
 
+@pytest.mark.parametrize("order", [1, 2])
+def test_gradient_of_the_sliced_distance(order):
+    """Against a central difference; the values with and without a gradient are the same."""
+    a, b, directions = normal(9, 3), normal(6, 3, seed=1), random_directions(3, 20, generator())
+    step = 1e-6 * normal(9, 3, seed=2)
+    value = sliced_wasserstein(a.clone().requires_grad_(), b, directions, order)
+    close(value.detach(), sliced_wasserstein(a, b, directions, order))
+    moved = [sliced_wasserstein(a + s * step, b, directions, order) for s in (1, -1)]
+    point = a.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(sliced_wasserstein(point, b, directions, order), point)
+    close((gradient * step).sum() * 1e6, (moved[0] - moved[1]) / 2 * 1e6, 1e-5)
+
+
 def test_generator_and_directions_agree():
     a, b = normal(10, 3), normal(10, 3, seed=1)
     given_ones = random_directions(3, 40, generator(5))
