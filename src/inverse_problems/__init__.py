@@ -1,0 +1,1 @@
+"""Methods of the part "Inverse problems": sampling from posteriors with diffusion models."""
