@@ -23,7 +23,7 @@ RECIPES = {
         "mnist",
         (1, 28, 28),
         UNetSettings(24, (1, 2, 2), patch=2),
-        DenoiserSettings(steps=1200, batch=64),
+        DenoiserSettings(steps=1200, batch=64, learning_rate=3e-3),
         classes=10,
     ),
     "cifar10-subset": ImageRecipe(
