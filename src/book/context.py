@@ -233,12 +233,13 @@ class Run:
         """Return what the committed cpu and gpu runs and the benchmarks measured, by claim."""
         rows = []
         for profile in ("cpu", "gpu", "timing"):
-            entry = ledger.read(self.chapter, profile)
+            entry, above = ledger.read(self.chapter, profile), ""
             for m in (entry or {}).get("measurements", []):
                 if m["verdict"] == NOT_TESTED:
                     continue
                 source = m.get("provenance") or entry["provenance"]
                 where = f"{source['device']}, {source['date']}"
+                where, above = ("" if where == above else where), where
                 rows.append(
                     [*self._lead(m["paper"]), m["claim"], profile, _numbers(m), m["verdict"], where]
                 )
@@ -246,7 +247,8 @@ class Run:
                 said = f"the {profile} profile has not been run yet"
                 rows.append([*[None] * len(self._lead("")), None, profile, said, None, None])
         lead = ["Paper"] if len(self.papers) > 1 else []
-        header = [*lead, "Claim", "Profile", "Measured", "Verdict", "Device and date"]
+        where = "Device and date (blank: as above)"
+        header = [*lead, "Claim", "Profile", "Measured", "Verdict", where]
         return Table(header, rows, "scale-table")
 
     def _claims(self) -> list[tuple[catalogue.Paper, str, catalogue.Claim]]:

@@ -103,11 +103,14 @@ def load(file: Path) -> "NotebookNode":
 
 
 def dumps(notebook: "NotebookNode") -> str:
-    """Return the text of a notebook file: sorted keys, one space of indent, a final newline."""
+    """Return the text of a notebook file: sorted keys, one item a line, a final newline.
+
+    Without indent, which at the depth of a notebook's lines would be a tenth of the file.
+    """
     import nbformat
 
     split = nbformat.v4.rwbase.split_lines(copy.deepcopy(notebook))
-    return json.dumps(split, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(split, indent=0, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def clean(executed: "NotebookNode") -> "NotebookNode":
