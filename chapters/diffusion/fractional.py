@@ -878,7 +878,7 @@ for judge in classifier_of("mnist", over):
         runs = image_runs("mnist", name, over)
         texts = {s: r["weights"] for s, r in zip(over, runs, strict=True)}
         settings = (run.sizes.mnist_images, calls, sampler)
-        report = examined("mnist", name, texts, judge, *settings)[0]
+        report = examined("mnist", name, texts, judge["weights"], *settings)[0]
         controls[f"{figures.label(name)}, {sampler}, {calls} calls"] = [
             report[key] for key in KEYS[:3]
         ]
