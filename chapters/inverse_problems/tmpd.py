@@ -887,9 +887,9 @@ run.verdict_words()
 #
 # ## At scale
 #
-# What the larger profiles and the benchmarks measured, with device and date. C6b is about one digit:
-# a loop pays for many small calls, which a vectorised call avoids; with many particles or large
-# images the calls are no longer small, and the advantage goes.
+# What the larger profiles and the benchmarks measured, with device and date. C6b is about one
+# digit: a loop pays for many small calls, which a vectorised call avoids; with many particles or
+# large images the calls are no longer small, and the advantage goes.
 
 # %%
 run.at_scale()
