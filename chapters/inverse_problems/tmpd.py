@@ -866,7 +866,8 @@ run.figure(
 # %% [markdown]
 # ## The verdict
 #
-# Each criterion was written down before the run, in `data/papers/tmpd.yml`.
+# Each criterion was written down before the run, in `data/papers/tmpd.yml`; where sizes of `quick`
+# were changed after a look at results, the claim's `history` there says so.
 
 # %%
 run.verdicts()
