@@ -982,7 +982,7 @@ for name, process in PROCESSES.items():
 
 # %% tags=["hide-cell"]
 found = mixture_experiments.compare(
-    mixture(8, 4, 0.1), replace(effort["vp"], steps=60), run.seed, 1.0,
+    mixture(8, 4, 0.1), replace(effort["vp"], steps=60, double=True), run.seed, 1.0,
     ["full", "diagonal", "row_sum"],
 )  # fmt: skip
 for name in ("floor", "full", "diagonal", "row_sum"):
