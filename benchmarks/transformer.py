@@ -6,19 +6,14 @@ all rows behind them; `--print-only` leaves the ledger alone. Numbers of threads
 printed; the environment's OMP_NUM_THREADS does not matter.
 """
 
-import argparse
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from math import exp, log
-from time import perf_counter
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src.book import catalogue
-from src.book.ledger import record_timing
+from benchmarks.ratios import Measured, Ratio, in_turn, report
 from src.foundations.attention import (
     causal_mask,
     padding_mask,
@@ -35,53 +30,10 @@ from src.foundations.transformer import (
 )
 
 CHAPTER, PAPER = "foundations/transformer", "transformer"
-REPEATS, WARM_UP, LEAST_SECONDS = 9, 2, 0.02
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 # The model that the chapter's cpu profile trains on Multi30k, and its batches of 2,000 tokens.
 TEXT = TransformerConfig(4000, width=128, layers=2, heads=4, hidden=512, max_length=128)
 TOKENS = 2000
-Rows = list[tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """One comparison: rows (a, b), one a repetition; the ratio a / b is what counts."""
-
-    what: str
-    rows: Rows
-    setting: str
-
-    def geometric_mean(self) -> float:
-        """The ratio in one number."""
-        return exp(sum(log(a / b) for a, b in self.rows) / len(self.rows))
-
-    def spread(self) -> str:
-        """Smallest and largest ratio of a repetition."""
-        ratios = [a / b for a, b in self.rows]
-        return f"{min(ratios):.2f} to {max(ratios):.2f}"
-
-
-def side_by_side(first: Callable[[], object], second: Callable[[], object]) -> Rows:
-    """Seconds of one call of each, measured in turn; short calls are repeated to fill 20 ms."""
-    calls = [_calls_needed(first), _calls_needed(second)]
-    rows = []
-    for repeat in range(REPEATS):
-        seconds = [0.0, 0.0]
-        for which in (0, 1) if repeat % 2 == 0 else (1, 0):
-            function, start = (first, second)[which], perf_counter()
-            for _ in range(calls[which]):
-                function()
-            seconds[which] = (perf_counter() - start) / calls[which]
-        rows.append((seconds[0], seconds[1]))
-    return rows
-
-
-def _calls_needed(function: Callable[[], object]) -> int:
-    for _ in range(WARM_UP):
-        start = perf_counter()
-        function()
-        seconds = perf_counter() - start
-    return max(1, round(LEAST_SECONDS / seconds))
 
 
 def random_pairs(config: TransformerConfig, batch: int, length: int) -> tuple[Tensor, Tensor]:
@@ -113,7 +65,7 @@ def training(length: int, threads: int) -> Ratio:
     like = RecurrentConfig(TEXT.vocabulary, layers=TEXT.layers, dropout=TEXT.dropout)
     rival = RecurrentTranslator(match_width(like, parameter_count(ours)))
     steps = training_step(ours, source, target), training_step(rival, source, target)
-    rows = [(target.numel() / a, target.numel() / b) for a, b in side_by_side(*steps)]
+    rows = [(target.numel() / a, target.numel() / b) for a, b in in_turn(steps)]
     return Ratio(
         "training tokens/s, Transformer / recurrent",
         rows,
@@ -135,8 +87,8 @@ def decoding(length: int = 128, batch: int = 8) -> Ratio:
         return logits
 
     model.logits = endless
-    rows = side_by_side(
-        lambda: greedy(model, source, length, cached=False), lambda: greedy(model, source, length)
+    rows = in_turn(
+        [lambda: greedy(model, source, length, cached=False), lambda: greedy(model, source, length)]
     )
     return Ratio(
         "decoding seconds, without / with cache",
@@ -173,7 +125,7 @@ def attention(batch: int, heads: int, length: int, width: int, mask: str) -> Rat
 
     return Ratio(
         "attention seconds, ours / PyTorch's kernel",
-        side_by_side(ours, theirs),
+        in_turn([ours, theirs]),
         f"batch {batch}, {heads} heads, length {length}, d_k {width}, {mask} mask, threads: 1",
     )
 
@@ -200,9 +152,11 @@ def encoder_layer(train: bool) -> Ratio:
 
         return step
 
-    rows = side_by_side(
-        run(lambda: ours(x, keep[:, None, None])),
-        run(lambda: theirs(x, src_key_padding_mask=~keep)),
+    rows = in_turn(
+        [
+            run(lambda: ours(x, keep[:, None, None])),
+            run(lambda: theirs(x, src_key_padding_mask=~keep)),
+        ]
     )
     how = "forward and backward" if train else "forward, no gradient"
     return Ratio(
@@ -212,7 +166,7 @@ def encoder_layer(train: bool) -> Ratio:
     )
 
 
-def measurements() -> Iterator[tuple[str | None, str, Ratio]]:
+def measurements() -> Iterator[Measured]:
     """(claim or None, peer, ratio) one after another; rows of one claim are judged together."""
     recurrent = "GRU encoder-decoder with additive attention (this book's)"
     # The claim is about parallel work, hence all cores; a sentence of the paper's data has some 24
@@ -239,28 +193,5 @@ def measurements() -> Iterator[tuple[str | None, str, Ratio]]:
         )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Timings of the Transformer chapter.")
-    parser.add_argument("--print-only", action="store_true", help="do not write to the ledger")
-    print_only = parser.parse_args().print_only
-    for claim in ("C2d", "C11", "C12"):  # a missing claim should be noticed before measuring
-        catalogue.claim(PAPER, claim)
-    judged: dict[str, list[tuple[str, Ratio]]] = {}
-    for claim, peer, ratio in measurements():
-        print(f"{ratio.what}: {ratio.geometric_mean():.2f} ({ratio.spread()})  [{ratio.setting}]")
-        if claim:
-            judged.setdefault(claim, []).append((peer, ratio))
-    for claim, parts in () if print_only else judged.items():
-        measured = record_timing(
-            CHAPTER,
-            PAPER,
-            claim,
-            [row for _, ratio in parts for row in ratio.rows],
-            peer=parts[0][0],
-            setting="; ".join(ratio.setting for _, ratio in parts),
-        )
-        print(f"{claim}: ratio {measured['estimate']:.3g}: {measured['verdict']}")
-
-
 if __name__ == "__main__":
-    main()
+    report(CHAPTER, PAPER, "Timings of the Transformer chapter.", measurements())
