@@ -39,26 +39,6 @@ def variance_errors(
     return rows
 
 
-def fewest_evaluations(
-    name: str,
-    sampler: str,
-    tolerance: float = 0.1,
-    data_std: float = 0.5,
-    candidates: tuple[int, ...] | list[int] = (4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256),
-) -> int | None:
-    """Return the fewest evaluations from which on the variance is right within `tolerance`.
-
-    "From which on": no larger candidate fails. None if the largest one fails.
-    """
-    fewest = None
-    for n in sorted(candidates, reverse=True):
-        found = generated_variance(named_process(name), data_std, sampler, n)
-        if not abs(found / data_std**2 - 1) <= tolerance:
-            break
-        fewest = n
-    return fewest
-
-
 # --- a circle of Gaussians with the exact score -----------------------------------------------
 
 

@@ -81,15 +81,6 @@ def measured_roughness(hurst: float, count: int | None, seed: int, paths: int = 
     return float(np.polyfit(np.log(lags.numpy()), np.log(squares.numpy()), 1)[0] / 2)
 
 
-def noise_paths(hursts: list[float], count: int, seed: int, points: int = 500) -> dict:
-    """Return one path for each Hurst index, all from one Brownian motion: "times", "paths"."""
-    times = torch.arange(1, points + 1, dtype=torch.float64) / points
-    speeds = ou_speeds(count)
-    hidden = simulate_ou(speeds, times, 1, torch.Generator().manual_seed(seed))[:, 0]
-    paths = [(hidden @ optimal_weights(speeds, hurst)).tolist() for hurst in hursts]
-    return {"times": times.tolist(), "paths": paths}
-
-
 def noise_schedules(pairs: list[list[float | int]], times: list[float]) -> list[dict]:
     """Return what the network and the image see of the noise for each (H, K), base LinearVP.
 

@@ -47,16 +47,6 @@ def test_report_sees_lost_modes_outliers_and_numbers_that_are_none():
     assert experiments.mode_report(away, IMBALANCED)["outliers"] == pytest.approx(2 / 102)
 
 
-def test_fewest_evaluations_is_where_errors_stay_small():
-    for sampler in ("sde", "bridge"):
-        candidates = [8, 16, 32, 64, 128]
-        fewest = experiments.fewest_evaluations("fvp 0.9 2", sampler, 0.1, 0.5, candidates)
-        rows = experiments.variance_errors(["fvp 0.9 2"], [sampler], candidates)
-        good = [abs(e) <= 0.1 for e in rows[0]["errors"]]
-        assert all(good[candidates.index(fewest) :]) and not good[candidates.index(fewest) - 1]
-    assert experiments.fewest_evaluations("fvp 0.9 2", "released ode", 1e-9) is None
-
-
 def test_circle_table_is_json_and_repeats_itself():
     rows = experiments.circle_table(["vp", "fvp 0.9 2"], ["bridge"], [10], [1000, 1001], 100)
     assert rows == json.loads(json.dumps(rows)) and len(rows) == 2
@@ -119,17 +109,8 @@ def test_increments_of_brownian_motion_have_the_lag_as_variance():
     assert rough.increment_variances(0.5, None, [0.1, 0.4]) == pytest.approx([0.1, 0.4])
 
 
-def test_paths_of_all_indices_share_the_noise():
-    paths = rough.noise_paths([0.3, 0.5, 0.9], 3, 1000, 100)
-    values = torch.tensor(paths["paths"])
-    assert len(paths["times"]) == 100 and values.shape == (3, 100)
-    jumps = values.diff(dim=1)
-    assert torch.corrcoef(jumps)[0, 1] > 0.8
-    assert jumps[0].square().sum() > jumps[1].square().sum() > jumps[2].square().sum()
-
-
 def test_schedules_equal_those_of_an_independent_program():
-    """The dossier's ratios, found without jitter, at times where the jitter does not matter."""
+    """Ratios found by another program without jitter, at times where it does not matter."""
     rows = rough.noise_schedules([[0.9, 1], [0.9, 2], [0.7, 2], [0.5, 2]], [0.3, 0.5, 0.8, 1.0])
     expected = [
         (0.459, 0.648, 0.857, 0.915),
