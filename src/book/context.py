@@ -202,24 +202,33 @@ class Run:
         """
         figures.display_figure(fig, name, caption, alt)
 
-    def verdicts(self) -> Table:
-        """Return the verdict table of all claims of this chapter's papers.
+    def verdicts(self, paper: str | None = None) -> Table:
+        """Return the verdict table of one paper's claims, or of all of this chapter's papers.
+
+        Args:
+            paper: the id of one of the chapter's papers; None for all.
 
         Raises:
-            BookError: if a claim that this profile must test was not measured.
+            BookError: for an unknown paper, or if a claim that this profile must test was not
+                measured.
         """
+        if paper is not None:
+            choose(f"paper of {self.chapter}", paper, [p.id for p in self.papers])
         rows = []
         timing = ledger.read(self.chapter, "timing") or {}
         bench = {(m["paper"], m["claim"]): m for m in timing.get("measurements", [])}
-        for paper, name, claim in self._claims():
-            measured = self._judged(paper.id, name)
+        for entry, name, claim in self._claims():
+            if paper not in (None, entry.id):
+                continue
+            measured = self._judged(entry.id, name)
             words = claims.describe(measured.judgement, measured.statistic, measured.unit)
-            verdict, key = measured.verdict, (paper.id, name)
+            verdict, key = measured.verdict, (entry.id, name)
             if claim.kind == "timing" and key in bench:
                 words, verdict = f"{_numbers(bench[key])} (benchmark)", bench[key]["verdict"]
             words = words or f"{measured.judgement.reason}{self._tested_at_scale(*key)}"
-            rows.append([*self._lead(paper.id), name, claim.says, claim.paper, words, verdict])
-        lead = ["Paper"] if len(self.papers) > 1 else []
+            lead = self._lead(entry.id) if paper is None else []
+            rows.append([*lead, name, claim.says, claim.paper, words, verdict])
+        lead = ["Paper"] if len(self.papers) > 1 and paper is None else []
         header = [*lead, "Claim", "It says", "The paper reports", "We measured", "Verdict"]
         return Table(header, rows, "verdict-table")
 

@@ -12,12 +12,16 @@ _EXAMPLE = {"title": "Antithetic variates", "year": 1956}
 
 
 def new(part: str, chapter: str, paper: str | None = None) -> list[Path]:
-    """Write a chapter, its method module, its test and its catalogue entry from the templates.
+    """Write a chapter, its method modules, its tests and its catalogue entries from the templates.
+
+    A topic chapter, for which several papers are planned, gets a section, a module, a test and an
+    entry for each of them.
 
     Args:
         part: one of the parts, such as "gnn".
         chapter: the chapter's name, such as "framelets"; also its method module's.
         paper: the paper's id; title and year come from the planned papers if it is one of them.
+            None takes all papers that are planned for this chapter.
 
     Returns the files written.
 
@@ -27,49 +31,78 @@ def new(part: str, chapter: str, paper: str | None = None) -> list[Path]:
     choose("part", part, list(catalogue.PARTS))
     if not re.fullmatch(r"[a-z][a-z0-9_]*", chapter):
         raise BookError(f"chapter {chapter!r}: use lower-case words joined by underscores")
-    paper = paper or chapter.replace("_", "-")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", paper):
-        raise BookError(f"paper {paper!r}: use lower-case words joined by hyphens")
-    facts = next((p.model_dump() for p in catalogue.planned() if p.id == paper), _EXAMPLE)
-    names = {
-        "PART": part,
-        "CHAPTER": chapter,
-        "PAPER": paper,
-        "TITLE": str(facts["title"]).replace('"', "'"),
-        "YEAR": str(facts["year"] or 2000),
-    }
+    planned = [p for p in catalogue.planned() if p.chapter == f"{part}/{chapter}"]
+    names = [paper] if paper else [p.id for p in planned] or [chapter.replace("_", "-")]
+    if wrong := [name for name in names if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name)]:
+        raise BookError(f"paper {wrong[0]!r}: use lower-case words joined by hyphens")
+    papers = [_names(part, chapter, name, alone=len(names) == 1) for name in names]
     root = paths.root()
-    files = {
-        root / f"chapters/{part}/{chapter}.py": paths.chapters_dir() / "TEMPLATE.py",
-        root / f"src/{part}/{chapter}.py": _TEMPLATES / "method.py",
-        root / f"tests/{part}/test_{chapter}.py": _TEMPLATES / "test.py",
-        paths.papers_dir() / f"{paper}.yml": _TEMPLATES / "paper.yml",
-    }
-    if taken := [str(f.relative_to(root)) for f in files if f.exists()]:
+    texts = {root / f"chapters/{part}/{chapter}.py": _page(papers)}
+    for words in papers:
+        module = words["MODULE"]
+        texts |= {
+            root / f"src/{part}/{module}.py": _fill(_TEMPLATES / "method.py", words),
+            root / f"tests/{part}/test_{module}.py": _fill(_TEMPLATES / "test.py", words),
+            paths.papers_dir() / f"{words['PAPER']}.yml": _fill(_TEMPLATES / "paper.yml", words),
+        }
+    if taken := [str(f.relative_to(root)) for f in texts if f.exists()]:
         raise BookError(f"already there: {', '.join(taken)}; choose another name or edit these")
-    texts = {f: _fill(template, names) for f, template in files.items()}
     package = root / f"src/{part}/__init__.py"
     if not package.exists():
         texts[package] = f'"""Methods of the part "{catalogue.PARTS[part]}"."""\n'
     for file, text in texts.items():
         ledger.write_atomically(file, text)
-    _unplan(paper)
+    _unplan(names)
     return list(texts)
 
 
+def _names(part: str, chapter: str, paper: str, *, alone: bool) -> dict[str, str]:
+    """Return what the capital words of the templates stand for."""
+    facts = next((p.model_dump() for p in catalogue.planned() if p.id == paper), _EXAMPLE)
+    return {
+        "PART": part,
+        "CHAPTER": chapter,
+        "PAPER": paper,
+        "MODULE": chapter if alone else paper.replace("-", "_"),
+        "TITLE": str(facts["title"]).replace('"', "'"),
+        "YEAR": str(facts["year"] or 2000),
+    }
+
+
+def _page(papers: list[dict[str, str]]) -> str:
+    """Return the page of a chapter: the example of one paper, or a topic with a section a paper."""
+    if len(papers) == 1:
+        return _fill(paths.chapters_dir() / "TEMPLATE.py", papers[0])
+    text = _read(_TEMPLATES / "topic.py")
+    front, rest = text.split("# SECTION BEGINS\n")
+    section, end = rest.split("# SECTION ENDS\n")
+    first = papers[0] | {"MODULES": ", ".join(sorted(words["MODULE"] for words in papers))}
+    return "".join(
+        [_replace(front, first), *(_replace(section, p) for p in papers), _replace(end, first)]
+    )
+
+
 def _fill(template: Path, names: dict[str, str]) -> str:
+    return _replace(_read(template), names)
+
+
+def _read(template: Path) -> str:
     if not template.exists():
         raise BookError(f"{template} is missing; `new` works in a clone of the repository")
+    return template.read_text(encoding="utf-8")
+
+
+def _replace(text: str, names: dict[str, str]) -> str:
     pattern = re.compile(r"\b(" + "|".join(names) + r")\b")
-    return pattern.sub(lambda m: names[m.group()], template.read_text(encoding="utf-8"))
+    return pattern.sub(lambda m: names[m.group()], text)
 
 
-def _unplan(paper: str) -> None:
-    """Take a paper off the list of planned ones: it has an entry of its own now."""
+def _unplan(papers: list[str]) -> None:
+    """Take papers off the list of planned ones: they have entries of their own now."""
     file = paths.papers_dir() / "planned.jsonl"
     if not file.exists():
         return
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if json.loads(line)["id"] != paper]
+    kept = [line for line in lines if json.loads(line)["id"] not in papers]
     if kept != lines:
         ledger.write_atomically(file, "".join(kept))

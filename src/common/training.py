@@ -20,7 +20,9 @@ class TrainingSettings:
         steps: number of parameter updates.
         learning_rate: Adam's step size, multiplied by `schedule(step)` where one is given.
         betas, epsilon: Adam's other constants.
-        weight_decay: decoupled (AdamW); 0 is plain Adam.
+        weight_decay: at least 0; 0 is plain Adam.
+        coupled: add the decay to the gradient (Adam with an L2 penalty, as graph networks are
+            trained in the literature) instead of shrinking the weights beside it (AdamW).
         clip_norm: the gradient's norm is cut to at most this; None leaves it alone.
         schedule: multiplier of the learning rate at step 1, 2, ..., `steps`; None is constant 1.
     """
@@ -32,6 +34,7 @@ class TrainingSettings:
     weight_decay: float = 0.0
     clip_norm: float | None = None
     schedule: Callable[[int], float] | None = None
+    coupled: bool = False
 
     def __post_init__(self) -> None:
         """Reject settings that train nothing."""
@@ -39,6 +42,8 @@ class TrainingSettings:
             raise ValueError(f"steps must be at least 1, not {self.steps}")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay must be at least 0, not {self.weight_decay}")
 
 
 @dataclass
@@ -83,6 +88,7 @@ def train(
     *,
     watch: Callable[[nn.Module], object] | None = None,
     watch_every: int = 0,
+    stop: Callable[[object], bool] | None = None,
     after_step: Callable[[int, nn.Module], None] | None = None,
 ) -> TrainingCurve:
     """Train `model` in place and return its curve; nothing is printed.
@@ -96,6 +102,7 @@ def train(
         watch: called in evaluation mode without gradients after every `watch_every` steps and
             after the last; what it returns is kept beside the step.
         watch_every: 0 means only after the last step.
+        stop: called with what `watch` returned; training ends early when it answers true.
         after_step: called with the step (from 1) and the model after each update: the place for
             a moving average of the weights or for keeping checkpoints.
 
@@ -103,7 +110,7 @@ def train(
         ValueError: if the batches run out early.
         FloatingPointError: if the loss stops being a finite number.
     """
-    optimiser = torch.optim.AdamW(
+    optimiser = (torch.optim.Adam if settings.coupled else torch.optim.AdamW)(
         model.parameters(),
         lr=settings.learning_rate,
         betas=settings.betas,
@@ -125,6 +132,8 @@ def train(
             due = watch_every > 0 and step % watch_every == 0
             if watch is not None and (due or step == settings.steps):
                 curve.watched.append((step, _look(model, watch)))
+                if stop is not None and stop(curve.watched[-1][1]):
+                    break
     model.eval()
     return curve
 

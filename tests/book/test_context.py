@@ -98,6 +98,21 @@ def test_verdicts_want_every_claim(run, capsys):
     assert capsys.readouterr().out == "C1 supported\nC2 not supported\n"
 
 
+def test_the_verdicts_of_one_paper_of_a_topic_chapter(book_root, capsys):
+    for name in ("probe", "second"):
+        (book_root / f"data/papers/{name}.yml").write_text(PAPER)
+    run = start("foundations/probe", profile="quick", seed=0, sizes=SIZES)
+    run.measure("second", "C1", [1.0, 1.1, 0.9, 1.0, 1.2])
+    run.measure("second", "C2", [1e-9])
+    table = run.verdicts("second")  # the other paper's section may come later
+    assert table.header[0] == "Claim"
+    assert [row[-1] for row in table.rows] == ["supported", "supported"]
+    with pytest.raises(BookError, match="unknown paper of foundations/probe 'third'"):
+        run.verdicts("third")
+    with pytest.raises(BookError, match="probe C1 was not measured"):
+        run.verdicts()
+
+
 def test_a_claim_outside_the_profile_says_why(book_root, capsys):
     limited = "    tolerance: 0.1\n    profiles: [cpu]\n    not_tested: needs an hour\n"
     (book_root / "data/papers/probe.yml").write_text(PAPER.replace("    tolerance: 0.1\n", limited))

@@ -1,5 +1,6 @@
 """`make new`: the files that it writes run and pass as they are."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -52,6 +53,29 @@ def test_nothing_is_overwritten(tree):
         scaffold.new("gnn", "framelets", "other")
     assert (tree / "chapters/gnn/framelets.py").read_text() == before
     assert not (tree / "data/papers/other.yml").exists()
+
+
+def test_a_topic_chapter_has_a_section_a_module_and_a_test_for_each_paper(tree):
+    row = '{{"id": "{}", "title": "About {}", "year": 2020, "chapter": "gnn/topics"}}\n'
+    rows = "".join(row.format(name, name.title()) for name in ("one-way", "other"))
+    (tree / "data/papers/planned.jsonl").write_text(rows)
+    written = {f.relative_to(tree).as_posix() for f in scaffold.new("gnn", "topics")}
+    assert {"chapters/gnn/topics.py", "src/gnn/one_way.py", "src/gnn/other.py"} <= written
+    assert {"tests/gnn/test_one_way.py", "data/papers/other.yml"} <= written
+    assert catalogue.planned() == []
+    page = (tree / "chapters/gnn/topics.py").read_text()
+    assert page.index("## About One-Way") < page.index("## About Other") < page.index("At scale")
+    assert not {"SECTION", "MODULE", "PAPER"} & set(page.replace('"', " ").split())
+    code = (
+        f"import runpy, src.gnn; src.gnn.__path__.append({str(tree / 'src/gnn')!r}); "
+        f"runpy.run_path({str(tree / 'chapters/gnn/topics.py')!r})"
+    )
+    environment = os.environ | {"BOOK_ROOT": str(tree), "MPLBACKEND": "agg"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "one-way C1 supported" in done.stdout and "other C2 supported" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,48 @@ def test_same_generator_same_training_and_global_stream_untouched():
     assert run(4) != first  # dropout draws other numbers
 
 
+def adam_by_hand(weight, gradients, rate, decay, coupled):
+    """Adam and AdamW as in Loshchilov and Hutter (arXiv 1711.05101, algorithms 1 and 2)."""
+    first = second = 0.0
+    for step, gradient in enumerate(gradients, start=1):
+        slope = gradient(weight) + (decay * weight if coupled else 0.0)
+        first, second = 0.9 * first + 0.1 * slope, 0.999 * second + 0.001 * slope**2
+        move = first / (1 - 0.9**step) / (math.sqrt(second / (1 - 0.999**step)) + 1e-8)
+        weight = weight - rate * move - (0.0 if coupled else rate * decay * weight)
+    return weight
+
+
+@pytest.mark.parametrize("coupled", [False, True])
+def test_weight_decay_in_the_gradient_or_beside_it(coupled):
+    model = nn.Linear(1, 1, bias=False)
+    start = model.weight.item()
+    settings = TrainingSettings(6, 0.1, weight_decay=0.5, coupled=coupled)
+    train(
+        model, lambda m, slope: slope * m.weight.sum(), [1.0, 2.0, -1.0] * 2, settings, generator()
+    )
+    gradients = [lambda w, slope=slope: slope for slope in [1.0, 2.0, -1.0] * 2]
+    by_hand = adam_by_hand(start, gradients, 0.1, 0.5, coupled)
+    assert model.weight.item() == pytest.approx(by_hand, abs=1e-5)
+    other = adam_by_hand(start, gradients, 0.1, 0.5, not coupled)
+    assert abs(by_hand - other) > 1e-3  # the two rules differ here
+
+
+def test_stops_when_told():
+    seen = iter([5, 4, 3, 2])
+    curve = train(
+        line(),
+        squared,
+        line_batches(),
+        TrainingSettings(10),
+        generator(),
+        watch=lambda model: next(seen),
+        watch_every=2,
+        stop=lambda value: value <= 3,
+    )
+    assert curve.watched == [(2, 5), (4, 4), (6, 3)]
+    assert len(curve.losses) == 6
+
+
 def test_smoothed_means_of_windows():
     curve = train(line(), squared, line_batches(), TrainingSettings(5), generator())
     a, b, c, d, e = curve.losses
@@ -122,6 +164,8 @@ def test_clear_errors():
         TrainingSettings(0)
     with pytest.raises(ValueError, match="positive"):
         TrainingSettings(1, learning_rate=0.0)
+    with pytest.raises(ValueError, match="weight_decay must be at least 0"):
+        TrainingSettings(1, weight_decay=-0.1)
     with pytest.raises(FloatingPointError, match="at step 1"):
         train(
             line(),

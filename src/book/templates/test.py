@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from src.PART.CHAPTER import antithetic_mean, plain_mean
+from src.PART.MODULE import antithetic_mean, plain_mean
 
 
 def generator(seed=0):

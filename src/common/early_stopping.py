@@ -1,0 +1,59 @@
+"""When to stop training and when to lower the learning rate, from a watched loss."""
+
+import math
+
+
+class Patience:
+    """Says stop when a loss has not improved for some time."""
+
+    def __init__(self, patience: int) -> None:
+        """Stop after `patience` observations in a row without a new lowest loss.
+
+        Raises:
+            ValueError: for a patience below 1.
+        """
+        if patience < 1:
+            raise ValueError(f"patience must be at least 1, not {patience}")
+        self.patience = patience
+        self.best = math.inf
+        self.waited = 0
+
+    def observe(self, loss: float) -> bool:
+        """Take the next loss and return whether to stop."""
+        self.waited = 0 if loss < self.best else self.waited + 1
+        self.best = min(self.best, loss)
+        return self.waited >= self.patience
+
+
+class PlateauSchedule:
+    """A learning-rate schedule that shrinks when a watched loss stays on a plateau.
+
+    Give it to `TrainingSettings` as `schedule` and call `observe` with each new loss; the rule is
+    that of PyTorch's ReduceLROnPlateau (an improvement is a loss below 0.9999 of the lowest).
+    """
+
+    def __init__(self, factor: float = 0.7, patience: int = 5) -> None:
+        """Multiply the rate by `factor` after more than `patience` losses without improvement.
+
+        Raises:
+            ValueError: for a factor outside (0, 1) or a negative patience.
+        """
+        if not 0 < factor < 1 or patience < 0:
+            raise ValueError(f"need 0 < factor < 1 <= patience + 1, not {factor}, {patience}")
+        self.factor, self.patience = factor, patience
+        self.multiplier = 1.0
+        self.best = math.inf
+        self.waited = 0
+
+    def __call__(self, step: int) -> float:
+        """Return the present multiplier of the learning rate."""
+        return self.multiplier
+
+    def observe(self, loss: float) -> None:
+        """Take the next loss."""
+        better = loss < self.best * (1 - 1e-4)
+        self.best = loss if better else self.best
+        self.waited = 0 if better else self.waited + 1
+        if self.waited > self.patience:
+            self.multiplier *= self.factor
+            self.waited = 0

@@ -1,0 +1,238 @@
+"""Graphs as the book's chapters pass them around: one small typed structure and sparse matrices.
+
+A `Graph` holds what torch-geometric's `Data` holds, with the promises that most methods need: the
+edges of an undirected graph stand in both directions, sorted, without loops and without repeats.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+if TYPE_CHECKING:
+    import networkx
+    from torch_geometric.data import Data
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph with optional weights, features, labels and split; make it with `Graph.from_edges`.
+
+    Attributes:
+        edge_index: (2, edges) sources and targets, sorted by source, then by target; no loops, no
+            repeats; an undirected graph has every edge in both directions.
+        num_nodes: nodes are 0 ... num_nodes - 1; some may have no edges.
+        edge_weight: (edges,) positive weights, or None for all 1.
+        x: (nodes, features), or None.
+        y: (nodes,) classes, or (nodes, labels) of booleans for several labels a node, or None.
+        train, val, test: (nodes,) booleans of a split, or None.
+    """
+
+    edge_index: Int[Tensor, "2 edges"]
+    num_nodes: int
+    edge_weight: Float[Tensor, " edges"] | None = None
+    x: Tensor | None = None
+    y: Tensor | None = None
+    train: Tensor | None = None
+    val: Tensor | None = None
+    test: Tensor | None = None
+
+    @classmethod
+    def from_edges(
+        cls,
+        edges: Int[Tensor, "2 pairs"],
+        num_nodes: int,
+        edge_weight: Float[Tensor, " pairs"] | None = None,
+        *,
+        directed: bool = False,
+        x: Tensor | None = None,
+        y: Tensor | None = None,
+    ) -> "Graph":
+        """Return the graph of these pairs: loops are dropped, repeats and directions are merged.
+
+        Args:
+            edges: (2, pairs) in any order, in one direction or both.
+            num_nodes: at least one more than the largest node.
+            edge_weight: positive; of the repeats of an edge the largest weight is kept.
+            directed: keep directions apart instead of adding the opposite ones.
+            x, y: features and labels of the nodes.
+
+        Raises:
+            ValueError: for a node outside 0 ... num_nodes - 1, or a weight that is not positive.
+        """
+        if edges.numel() and not 0 <= int(edges.min()) <= int(edges.max()) < num_nodes:
+            raise ValueError(f"edges name nodes outside 0 ... {num_nodes - 1}")
+        if edge_weight is not None and not bool((edge_weight > 0).all()):
+            raise ValueError("edge weights must be positive")
+        source, target = edges.long()
+        keep = source != target
+        source, target = source[keep], target[keep]
+        weight = None if edge_weight is None else edge_weight[keep]
+        if not directed:
+            source, target = torch.cat([source, target]), torch.cat([target, source])
+            weight = None if weight is None else torch.cat([weight, weight])
+        keys, place = torch.unique(source * num_nodes + target, return_inverse=True)
+        if weight is not None:
+            weight = weight.new_zeros(len(keys)).scatter_reduce_(0, place, weight, "amax")
+        index = torch.stack([keys // max(num_nodes, 1), keys % max(num_nodes, 1)])
+        return cls(index, num_nodes, weight, x, y)
+
+    @classmethod
+    def from_networkx(cls, graph: "networkx.Graph", weight: str | None = None) -> "Graph":
+        """Return a networkx graph; its nodes are numbered in its own order.
+
+        Args:
+            graph: directed or not; parallel edges are merged.
+            weight: the edge attribute that holds the weights; None ignores weights.
+        """
+        number = {node: i for i, node in enumerate(graph)}
+        pairs = [(number[a], number[b]) for a, b in graph.edges()]
+        edges = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).T
+        weights = None
+        if weight is not None:
+            values = [float(value) for _, _, value in graph.edges(data=weight, default=1.0)]
+            weights = torch.tensor(values, dtype=torch.float)
+        return cls.from_edges(edges, len(number), weights, directed=graph.is_directed())
+
+    @classmethod
+    def from_data(cls, data: "Data") -> "Graph":
+        """Return the undirected graph of a torch-geometric `Data` object."""
+        graph = cls.from_edges(data.edge_index, int(data.num_nodes), data.edge_weight)
+        masks = {part: data.get(f"{part}_mask") for part in ("train", "val", "test")}
+        return replace(graph, x=data.x, y=data.y, **masks)
+
+    def to_data(self) -> "Data":
+        """Return the graph as torch-geometric's `Data`."""
+        from torch_geometric.data import Data
+
+        masks = {f"{part}_mask": getattr(self, part) for part in ("train", "val", "test")}
+        found = {"edge_weight": self.edge_weight, "x": self.x, "y": self.y, **masks}
+        given = {name: value for name, value in found.items() if value is not None}
+        return Data(edge_index=self.edge_index, num_nodes=self.num_nodes, **given)
+
+    def to_networkx(self) -> "networkx.Graph":
+        """Return the undirected networkx graph, weights in the attribute `weight`."""
+        import networkx
+
+        graph = networkx.Graph()
+        graph.add_nodes_from(range(self.num_nodes))
+        triples = zip(*self.edge_index.tolist(), self.weights.tolist(), strict=True)
+        graph.add_weighted_edges_from(triples)
+        return graph
+
+    @property
+    def num_edges(self) -> int:
+        """The number of stored directions: twice the edges of an undirected graph."""
+        return self.edge_index.shape[1]
+
+    @property
+    def weights(self) -> Float[Tensor, " edges"]:
+        """The edge weights, 1 where the graph has none."""
+        return torch.ones(self.num_edges) if self.edge_weight is None else self.edge_weight
+
+    @cached_property
+    def indptr(self) -> Int[Tensor, " nodes_and_one"]:
+        """Where each node's edges begin: those of v are indptr[v] up to indptr[v + 1]."""
+        counts = torch.bincount(self.edge_index[0], minlength=self.num_nodes)
+        return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+
+    @cached_property
+    def degree(self) -> Float[Tensor, " nodes"]:
+        """The sum of the weights of each node's edges."""
+        zeros = self.weights.new_zeros(self.num_nodes)
+        return zeros.index_add_(0, self.edge_index[0], self.weights)
+
+    def subgraph(self, nodes: Int[Tensor, " kept"]) -> "Graph":
+        """Return the graph that these nodes induce; they are renumbered in the given order."""
+        number = torch.full((self.num_nodes,), -1)
+        number[nodes] = torch.arange(len(nodes))
+        renamed = number[self.edge_index]
+        keep = (renamed >= 0).all(dim=0)
+        weight = None if self.edge_weight is None else self.edge_weight[keep]
+        parts = {name: getattr(self, name) for name in ("x", "y", "train", "val", "test")}
+        kept = {name: None if part is None else part[nodes] for name, part in parts.items()}
+        made = Graph.from_edges(renamed[:, keep], len(nodes), weight, directed=True)
+        return replace(made, **kept)
+
+    def with_edges(self, keep: Tensor) -> "Graph":
+        """Return the graph with those stored edges only for which `keep` (edges,) is true."""
+        weight = None if self.edge_weight is None else self.edge_weight[keep]
+        return replace(self, edge_index=self.edge_index[:, keep], edge_weight=weight)
+
+
+def sparse_matrix(
+    edge_index: Int[Tensor, "2 entries"], values: Float[Tensor, " entries"], rows: int, columns: int
+) -> Tensor:
+    """Return the (rows, columns) sparse CSR matrix with these entries; repeats are added.
+
+    On a processor CSR is several times as fast as torch's COO format. `matrix @ dense` has a
+    gradient for the dense factor.
+    """
+    keys = edge_index[0] * columns + edge_index[1]
+    if not values.requires_grad and bool((keys[1:] > keys[:-1]).all()):
+        # In order and without repeats, as a graph's edges are: nothing to sort, most of the cost.
+        starts = torch.bincount(edge_index[0], minlength=rows).cumsum(0)
+        starts = torch.cat([starts.new_zeros(1), starts])
+        parts = (starts, edge_index[1], values, (rows, columns))
+        return _csr(lambda: torch.sparse_csr_tensor(*parts, check_invariants=True))
+    matrix = torch.sparse_coo_tensor(edge_index, values, (rows, columns), check_invariants=True)
+    return _csr(lambda: matrix.coalesce().to_sparse_csr())
+
+
+def _csr(make: Callable[[], Tensor]) -> Tensor:
+    with warnings.catch_warnings():  # torch calls its CSR format a beta, once a process
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
+        return make()
+
+
+def adjacency(graph: Graph, dtype: torch.dtype = torch.float) -> Tensor:
+    """Return the adjacency matrix A, A[u, v] the weight of the edge from u to v, as sparse CSR."""
+    nodes = graph.num_nodes
+    return sparse_matrix(graph.edge_index, graph.weights.to(dtype), nodes, nodes)
+
+
+def transition_matrix(graph: Graph, dtype: torch.dtype = torch.float) -> Tensor:
+    """Return D^-1 A, the steps of the uniform random walk; nodes without edges have zero rows."""
+    nodes, source, weights = graph.num_nodes, graph.edge_index[0], graph.weights.to(dtype)
+    degree = weights.new_zeros(nodes).index_add_(0, source, weights)
+    return sparse_matrix(graph.edge_index, weights / degree[source], nodes, nodes)
+
+
+def normalised_adjacency(
+    graph: Graph, *, self_loops: bool = False, dtype: torch.dtype = torch.float
+) -> Tensor:
+    """Return D^-1/2 A D^-1/2 as sparse CSR.
+
+    Args:
+        graph: undirected.
+        self_loops: add the identity to A first (Kipf and Welling's renormalisation).
+        dtype: of the entries.
+    """
+    nodes, index, weights = graph.num_nodes, graph.edge_index, graph.weights.to(dtype)
+    if self_loops:
+        loops = torch.arange(nodes).expand(2, nodes)
+        index = torch.cat([index, loops], dim=1)
+        weights = torch.cat([weights, weights.new_ones(nodes)])
+    degree = weights.new_zeros(nodes).index_add_(0, index[0], weights)
+    scale = torch.where(degree > 0, degree, 1.0).rsqrt()
+    return sparse_matrix(index, scale[index[0]] * weights * scale[index[1]], nodes, nodes)
+
+
+def normalised_laplacian(graph: Graph, dtype: torch.dtype = torch.float) -> Tensor:
+    """Return I - D^-1/2 A D^-1/2 as sparse CSR; its eigenvalues lie in [0, 2].
+
+    A node without edges keeps the 1 on the diagonal, as in torch-geometric.
+    """
+    nodes, index = graph.num_nodes, graph.edge_index
+    weights = graph.weights.to(dtype)
+    degree = weights.new_zeros(nodes).index_add_(0, index[0], weights)
+    scale = torch.where(degree > 0, degree, 1.0).rsqrt()
+    values = -scale[index[0]] * weights * scale[index[1]]
+    loops = torch.arange(nodes).expand(2, nodes)
+    index = torch.cat([index, loops], dim=1)
+    return sparse_matrix(index, torch.cat([values, values.new_ones(nodes)]), nodes, nodes)

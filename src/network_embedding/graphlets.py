@@ -1,0 +1,175 @@
+"""Graphlets with two to four nodes, their orbits, and the orbits of pairs of their nodes.
+
+A graphlet is a small connected graph; two of its nodes share an orbit if a symmetry of the graphlet
+(an automorphism) maps one to the other. A *pair orbit* is the same for ordered pairs of nodes. All
+of it is found here by trying every permutation, which four nodes make cheap. Numbers of graphlets
+(0 to 8) and orbits (0 to 14) are those of Przulj (Bioinformatics 2007).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations, pairwise, permutations
+
+Edges = frozenset[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Graphlet:
+    """One connected graph on the nodes 0 ... nodes - 1.
+
+    Attributes:
+        number: 0 ... 8.
+        nodes: 2, 3 or 4.
+        edges: pairs (a, b) with a < b.
+        orbits: the orbit of each node, numbered through all graphlets.
+    """
+
+    number: int
+    nodes: int
+    edges: Edges
+    orbits: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PairOrbit:
+    """One way in which two nodes are adjacent through a graphlet.
+
+    Attributes:
+        graphlet: the graphlet.
+        source, target: the node orbits of the first and of the second node.
+        hops: steps between them inside the graphlet.
+        pair: two nodes of the graphlet that are such a pair.
+        paths: paths from the first to the second that visit every node of the graphlet once.
+    """
+
+    graphlet: Graphlet
+    source: int
+    target: int
+    hops: int
+    pair: tuple[int, int]
+    paths: int
+
+    @property
+    def seen(self) -> bool:
+        """Whether a walk on exactly the graphlet's nodes, each once, joins the two."""
+        return self.paths > 0
+
+    @property
+    def name(self) -> str:
+        """Such as "4-5, 2 steps": the node orbits and the distance."""
+        return f"{self.source}-{self.target}, {self.hops} step{'s' * (self.hops > 1)}"
+
+
+@lru_cache(maxsize=1)
+def graphlets() -> tuple[Graphlet, ...]:
+    """Return the nine connected graphs with two to four nodes, in their usual order.
+
+    Graphlets are ordered by nodes, then edges, then largest degree; orbits within one by degree.
+    """
+    shapes = {
+        _canonical(nodes, frozenset(edges))
+        for nodes in (2, 3, 4)
+        for size in range(nodes - 1, nodes * (nodes - 1) // 2 + 1)
+        for edges in combinations(list(combinations(range(nodes), 2)), size)
+        if connected(nodes, frozenset(edges))
+    }
+    found, first = [], 0
+    for number, (nodes, edges) in enumerate(sorted(shapes, key=_usual_order)):
+        classes = node_orbits(nodes, frozenset(edges))
+        orbits = tuple(first + c for c in classes)
+        found.append(Graphlet(number, nodes, frozenset(edges), orbits))
+        first += max(classes) + 1
+    return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def pair_orbits() -> tuple[PairOrbit, ...]:
+    """Return the orbits of ordered pairs of nodes of all graphlets, graphlet by graphlet.
+
+    Within a graphlet they are sorted by distance, then by the two node orbits.
+    """
+    found = []
+    for graphlet in graphlets():
+        symmetries = automorphisms(graphlet.nodes, graphlet.edges)
+        pairs = permutations(range(graphlet.nodes), 2)
+        firsts = {min((s[a], s[b]) for s in symmetries) for a, b in pairs}
+        found += sorted((_describe(graphlet, pair) for pair in firsts), key=_pair_order)
+    return tuple(found)
+
+
+def unordered_pair_orbits() -> int:
+    """Return how many orbits remain if the two nodes of a pair may be exchanged."""
+    return len({(o.graphlet.number, o.hops, *sorted((o.source, o.target))) for o in pair_orbits()})
+
+
+def automorphisms(nodes: int, edges: Edges) -> list[tuple[int, ...]]:
+    """Return the permutations of the nodes that map the edges onto themselves."""
+    return [p for p in permutations(range(nodes)) if _mapped(p, edges) == edges]
+
+
+def node_orbits(nodes: int, edges: Edges) -> tuple[int, ...]:
+    """Return the class of each node under the symmetries; classes are numbered by degree."""
+    symmetries = automorphisms(nodes, edges)
+    first = [min(s[node] for s in symmetries) for node in range(nodes)]
+    degree = [sum(node in edge for edge in edges) for node in range(nodes)]
+    ranks = sorted({(degree[node], first[node]) for node in range(nodes)})
+    return tuple(ranks.index((degree[node], first[node])) for node in range(nodes))
+
+
+def connected(nodes: int, edges: Edges) -> bool:
+    """Return whether the graph is connected."""
+    reached, waiting = {0}, [0]
+    while waiting:
+        node = waiting.pop()
+        new = {b for e in edges if node in e for b in e} - reached
+        reached |= new
+        waiting += new
+    return len(reached) == nodes
+
+
+def spanning_paths(nodes: int, edges: Edges, start: int, end: int) -> int:
+    """Return the number of paths from start to end that visit every node exactly once."""
+    inner = [node for node in range(nodes) if node not in (start, end)]
+    orders = ((start, *middle, end) for middle in permutations(inner))
+    return sum(all(_edge(a, b) in edges for a, b in pairwise(o)) for o in orders)
+
+
+def distance(edges: Edges, start: int, end: int) -> int:
+    """Return the number of steps from start to end in a connected graph."""
+    reached, steps = {start}, 0
+    while end not in reached:
+        reached |= {b for e in edges if reached & set(e) for b in e}
+        steps += 1
+    return steps
+
+
+def _describe(graphlet: Graphlet, pair: tuple[int, int]) -> PairOrbit:
+    """Return the pair orbit of this pair of nodes."""
+    a, b = pair
+    hops = distance(graphlet.edges, a, b)
+    paths = spanning_paths(graphlet.nodes, graphlet.edges, a, b)
+    return PairOrbit(graphlet, graphlet.orbits[a], graphlet.orbits[b], hops, pair, paths)
+
+
+def _pair_order(orbit: PairOrbit) -> tuple[int, int, int]:
+    return orbit.hops, orbit.source, orbit.target
+
+
+def _edge(a: int, b: int) -> tuple[int, int]:
+    return (a, b) if a < b else (b, a)
+
+
+def _mapped(permutation: tuple[int, ...], edges: Edges) -> Edges:
+    return frozenset(_edge(permutation[a], permutation[b]) for a, b in edges)
+
+
+def _canonical(nodes: int, edges: Edges) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """Return the same (nodes, edges) for all graphs that differ by the nodes' names alone."""
+    renamed = (_mapped(p, edges) for p in permutations(range(nodes)))
+    return nodes, min(tuple(sorted(edges)) for edges in renamed)
+
+
+def _usual_order(shape: tuple[int, tuple[tuple[int, int], ...]]) -> tuple[int, int, int]:
+    nodes, edges = shape
+    degrees = [sum(node in edge for edge in edges) for node in range(nodes)]
+    return nodes, len(edges), max(degrees)
