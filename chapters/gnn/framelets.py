@@ -240,8 +240,7 @@ run.figure(
 # The functions $g_q$ of {eq}`ufg-blocks` go through the levels and keep the details on the way:
 
 # %%
-show(exact_response)
-show(exact_operators)
+show(exact_response, exact_operators)
 
 # %% [markdown]
 # The fast transform shares $T_k(M_\ell)x$, with $M_\ell=\frac2\pi\xi_\ell(L)-I$, among all filters
@@ -249,8 +248,7 @@ show(exact_operators)
 # signals. The way back runs the recursion in the other direction (Clenshaw's algorithm).
 
 # %%
-show(FrameletTransform._analyse)
-show(FrameletTransform._synthesise)
+show(FrameletTransform._analyse, FrameletTransform._synthesise)
 
 # %% [markdown]
 # A tiny example: a path of four nodes, one signal with a jump.
@@ -410,8 +408,7 @@ run.figure(
 # R without ReLU after the second, S with shrinkage in both and no ReLU at all.
 
 # %%
-show(UFGConv.coefficients)
-show(UFGConv.forward)
+show(UFGConv.coefficients, UFGConv.forward)
 
 # %% [markdown]
 # Put $\theta=1$ and leave out the activation. By {eq}`ufg-tight`
@@ -825,10 +822,11 @@ run.figure(
 # vector. Framelet pooling sums, in every block, the coefficients or their squares:
 #
 # $$ p_q^{\text{sum}}=\mathbf 1^\top(\mathcal W_qH)\in\mathbb R^h,\qquad
-# p_q^{\text{spectrum}}=\mathbf 1^\top(\mathcal W_qH)^{\odot2},\qquad
-# \sum_qp^{\text{spectrum}}_{q,j}=\lVert H_{:,j}\rVert^2, $$ (ufg-pool)
+# p_q^{\text{spectrum}}=\mathbf 1^\top(\mathcal W_qH)^{\odot2}, $$ (ufg-pool)
 #
-# the last by {eq}`ufg-tight`: the spectra divide the energy among the frequencies and lose none.
+# with $\odot$ for entry by entry. By {eq}`ufg-tight` the spectra divide the energy among the
+# frequencies and lose none: $\sum_qp^{\text{spectrum}}_{q,j}=\lVert H_{:,j}\rVert^2$.
+#
 # What do the *sums* see? $\mathcal W_q$ is symmetric, so
 # $p_q^{\text{sum}}=(\mathcal W_q\mathbf 1)^\top H$: a sum over nodes with fixed weights
 # $\mathcal W_q\mathbf 1$, however long the transform took. If all nodes have the same degree, then

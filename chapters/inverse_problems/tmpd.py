@@ -225,8 +225,7 @@ run.figure(
 # often as we like.
 
 # %%
-show(tweedie.autodiff_moments)
-show(tweedie.TweedieMoments.covariance)
+show(tweedie.autodiff_moments, tweedie.TweedieMoments.covariance)
 
 # %% [markdown]
 # The full guidance pulls all $q$ rows of $H$ back at once, assembles $HCH^\top$, of shape

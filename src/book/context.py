@@ -225,7 +225,7 @@ class Run:
             verdict, key = measured.verdict, (entry.id, name)
             if claim.kind == "timing" and key in bench:
                 words, verdict = f"{_numbers(bench[key])} (benchmark)", bench[key]["verdict"]
-            words = words or f"{measured.judgement.reason}{self._tested_at_scale(*key)}"
+            words = (words or measured.judgement.reason) + self._other_at_scale(*key, verdict)
             lead = self._lead(entry.id) if paper is None else []
             rows.append([*lead, name, claim.says, claim.paper, words, verdict])
         lead = ["Paper"] if len(self.papers) > 1 and paper is None else []
@@ -274,12 +274,13 @@ class Run:
             self.measure(paper, name, [])
         return self._measured[paper, name]
 
-    def _tested_at_scale(self, paper: str, claim: str) -> str:
-        """Return a pointer to a larger profile's verdict, where there is one."""
+    def _other_at_scale(self, paper: str, claim: str, verdict: str) -> str:
+        """Return a pointer to the verdict of a larger profile, where it is another one."""
         for profile in ledger.LARGER:
             entry = ledger.read(self.chapter, profile) or {"measurements": []}
             for m in entry["measurements"]:
-                if (m["paper"], m["claim"]) == (paper, claim) and m["verdict"] != NOT_TESTED:
+                same = (m["paper"], m["claim"]) == (paper, claim)
+                if same and m["verdict"] not in (NOT_TESTED, verdict):
                     return f" (the {profile} profile says: {m['verdict']}; see At scale)"
         return ""
 

@@ -4,6 +4,7 @@ Each gate looks at one chapter and returns its problems: where, and what to do a
 what runs have left and run nothing themselves.
 """
 
+import ast
 import re
 import tempfile
 from collections.abc import Callable
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 LARGEST_REFERENCE = 100_000  # bytes, for a chapter of one paper
-MORE_A_PAPER = 20_000  # bytes, for each further paper of a topic chapter
+MORE_A_PAPER = 15_000  # bytes, for each further paper of a topic chapter
+# Calls whose value is what the reader sees; Jupyter shows the value of a cell's last line only.
+_DISPLAYS = {"show", "Table", "run.verdicts", "run.at_scale"}
 _FAR_OVER_BUDGET = 2  # a machine may be slower than ours; this many times the budget is too slow
 _HEADING = re.compile(r"^(#{1,6}) ", re.MULTILINE)
 _FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
@@ -75,9 +78,9 @@ def check_chapter(chapter: str) -> list[Problem]:
 
 
 def check_source(chapter: str) -> list[Problem]:
-    """The source declares its parameters and profiles, and its headings are in order."""
+    """The source declares parameters and profiles, orders its headings and shows what it calls."""
     notebook = notebooks.read_chapter(chapter)
-    found = _headings(notebook)
+    found = _headings(notebook) + _lost_displays(notebook)
     if parameters.schema(chapter, notebook)["profile"] != "quick":
         found.append((0, 'the parameters cell must set profile = "quick", for the first click'))
     if "quick" not in parameters.profiles(chapter, notebook):
@@ -290,4 +293,22 @@ def _headings(notebook: "NotebookNode") -> list[tuple[int, str]]:
             previous = level
     if not notebook.cells or not notebook.cells[0].source.startswith("# ") or titles != 1:
         found.append((1, f"the first cell must start with the only # title ({titles} found)"))
+    return found
+
+
+def _lost_displays(notebook: "NotebookNode") -> list[tuple[int, str]]:
+    """Return (cell, what) for each table or source that nobody sees, as another line follows it."""
+    found = []
+    for number, cell in enumerate(notebook.cells, start=1):
+        if cell.cell_type != "code":
+            continue
+        try:
+            lines = ast.parse(cell.source).body
+        except SyntaxError:  # the run says so, with the place
+            continue
+        for line in lines[:-1]:
+            if isinstance(line, ast.Expr) and isinstance(line.value, ast.Call):
+                name = ast.unparse(line.value.func)
+                if name in _DISPLAYS:
+                    found.append((number, f"{name}(...) is not shown; only a cell's last line is"))
     return found

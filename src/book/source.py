@@ -9,25 +9,36 @@ from src.book.errors import BookError
 
 
 class Source:
-    """The source of an object; Jupyter and the book highlight it, a terminal prints it."""
+    """The source of some objects; Jupyter and the book highlight it, a terminal prints it.
 
-    def __init__(self, code: str, where: str) -> None:
-        self.code, self.where = code, where
+    Args:
+        parts: for each object its code, and its place.
+    """
+
+    def __init__(self, parts: list[tuple[str, str]]) -> None:
+        self.parts = parts
 
     def __repr__(self) -> str:
-        """Return the source with its place."""
-        return f"# {self.where}\n{self.code}"
+        """Return each source with its place above it."""
+        return "\n\n".join(f"# {where}\n{code}" for code, where in self.parts)
 
     def _repr_markdown_(self) -> str:
         return f"```python\n{self!r}\n```"
 
 
-def show(thing: object) -> Source:
-    """Return the source of a function, method or class for display as a cell's output.
+def show(*things: object) -> Source:
+    """Return the source of functions, methods or classes for display as a cell's output.
 
     Raises:
-        BookError: if the thing has no Python source (a built-in, an instance, a notebook's lambda).
+        BookError: if there is none to show, or one has no Python source (a built-in, an instance,
+            a notebook's lambda).
     """
+    if not things:
+        raise BookError("show takes at least one function or class from src/")
+    return Source([_source_of(thing) for thing in things])
+
+
+def _source_of(thing: object) -> tuple[str, str]:
     try:
         lines, first = inspect.getsourcelines(inspect.unwrap(thing))
         file = Path(inspect.getsourcefile(inspect.unwrap(thing)))
@@ -36,4 +47,4 @@ def show(thing: object) -> Source:
     package = paths.package_root()
     place = file.relative_to(package).as_posix() if file.is_relative_to(package) else file.name
     last = first + len(lines) - 1
-    return Source(textwrap.dedent("".join(lines)).rstrip(), f"{place}, lines {first}-{last}")
+    return textwrap.dedent("".join(lines)).rstrip(), f"{place}, lines {first}-{last}"

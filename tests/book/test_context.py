@@ -125,6 +125,18 @@ def test_a_claim_outside_the_profile_says_why(book_root, capsys):
     assert run.verdicts().rows[0][-2:] == [said, "not tested"]
 
 
+def test_a_verdict_that_a_larger_profile_does_not_share_says_so(run):
+    run.measure("probe", "C1", [1.0, 1.1, 0.9, 1.0, 1.2])
+    run.measure("probe", "C2", [1e-9])
+    alike = claims.measure("probe", "C1", [1.0, 1.1, 0.9, 1.1, 1.2]).as_json()
+    other = claims.measure("probe", "C2", [1.0]).as_json()
+    ledger.write("foundations/probe", "cpu", {"measurements": [alike, other]})
+    first, second = run.verdicts().rows
+    assert "cpu" not in first[-2]
+    assert second[-2].endswith(" (the cpu profile says: not supported; see At scale)")
+    assert [first[-1], second[-1]] == ["supported", "supported"]
+
+
 def test_record_falls_back_to_the_larger_profile(run, record):
     assert run.record("curve", [1, 2]) == context.Recorded([1, 2], "")
     assert run.record("table", None).value is None

@@ -264,6 +264,25 @@ def test_figures_that_not_everybody_can_read(figures, what):
     assert gates.figure_problems(made(image(**GOOD))) == []
 
 
+def test_what_a_cell_calls_but_does_not_show(good):
+    file = good.root / f"chapters/{NAME}.py"
+    file.write_text(f"{file.read_text()}\n# %%\nrun.verdicts()\nrun.at_scale()\n")
+    assert any("cell 7: run.verdicts(...) is not shown" in p for p in problems())
+    assert not any("run.at_scale" in p for p in problems())
+
+
+def test_a_topic_chapter_may_hold_more_but_not_any_amount(good, monkeypatch):
+    good.chapter(NAME, MEASURE, FIGURE, "print('x' * 101_000)")
+    runner.run()
+    accept()
+    assert gates.check_reference(NAME)
+    monkeypatch.setattr(gates.dependencies, "papers_of", lambda _: ["one", "another"])
+    assert gates.check_reference(NAME) == []
+    monkeypatch.setattr(gates, "MORE_A_PAPER", 1_000)
+    [problem] = gates.check_reference(NAME)
+    assert "more than 101 kB; print less" in problem.what
+
+
 def test_a_reference_that_prints_too_much_or_what_it_must_not_is_refused(good):
     good.chapter(NAME, MEASURE, FIGURE, "print('x' * 100_001)")
     runner.run()

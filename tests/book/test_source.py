@@ -9,13 +9,23 @@ from src.book.tables import Table
 
 def test_the_source_is_the_functions_own():
     shown = show(choose)
-    assert shown.code.startswith("def choose(")
-    assert shown.where.startswith("src/book/errors.py, lines ")
+    [(code, where)] = shown.parts
+    assert code.startswith("def choose(")
+    assert where.startswith("src/book/errors.py, lines ")
     assert shown._repr_markdown_().startswith("```python\n# src/book/errors.py")
 
 
+def test_several_sources_are_all_shown():
+    text = repr(show(choose, Table))
+    assert (
+        text.index("def choose(")
+        < text.index("\n\n# src/book/tables.py")
+        < text.index("class Table")
+    )
+
+
 def test_methods_are_dedented():
-    assert show(Table.__repr__).code.startswith("def __repr__(self)")
+    assert "\ndef __repr__(self)" in repr(show(Table.__repr__))
 
 
 def test_things_without_source_are_refused():
@@ -23,6 +33,8 @@ def test_things_without_source_are_refused():
         show(len)
     with pytest.raises(BookError, match="takes a function or class"):
         show(3)
+    with pytest.raises(BookError, match="takes at least one"):
+        show()
 
 
 def test_a_table_reads_as_text_and_html():

@@ -107,19 +107,13 @@ run.figure(
 )
 
 # %% [markdown]
-# ## All verdicts
-
-# %%
-run.verdicts()
-
-# %% tags=["nbval-check-output", "remove-cell"]
-run.verdict_words()
-
-# %% [markdown]
 # ## At scale
 
 # %%
 run.at_scale()
+
+# %% tags=["nbval-check-output", "remove-cell"]
+run.verdict_words()
 
 # %% [markdown]
 # ## What to take home
