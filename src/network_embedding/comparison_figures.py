@@ -59,21 +59,29 @@ def scatter_nodes(axes: "Axes", graph: Graph, places: np.ndarray, classes: Tenso
 
 
 def draw_comparison(scores: dict[str, list[dict[str, float]]]) -> "Figure":
-    """Draw every method's scores for communities (across) and roles (up), mean and spread.
+    """Draw a line a method from its score for roles to that for communities, mean and spread.
 
     Args:
         scores: for each method one dictionary a seed with "communities" and "roles", in [0, 1].
     """
     import matplotlib.pyplot as plt
 
-    fig, axes = plt.subplots(figsize=(6.6, 5.2))
-    for number, (name, rows) in enumerate(scores.items()):
-        across = np.array([row["communities"] for row in rows])
-        up = np.array([row["roles"] for row in rows])
-        style = {"color": f"C{number}", "marker": MARKS[number % len(MARKS)]}
+    fig, axes = plt.subplots(figsize=(7, 0.32 * len(scores) + 1.2))
+    places = range(len(scores))
+    ends = []
+    for kind, shift, color, mark in (("communities", -0.12, "C0", "o"), ("roles", 0.12, "C1", "s")):
+        values = [np.array([row[kind] for row in rows]) for rows in scores.values()]
+        ends.append([v.mean() for v in values])
         axes.errorbar(
-            across.mean(), up.mean(), xerr=across.std(), yerr=up.std(), ms=7, lw=0.8, **style
+            ends[-1],
+            [place + shift for place in places],
+            xerr=[v.std() for v in values],
+            fmt=mark,
+            color=color,
+            label=kind,
         )
-        axes.annotate(name, (across.mean(), up.mean()), xytext=(6, 5), textcoords="offset points")
-    axes.set(xlabel="communities, macro-F1", ylabel="roles, macro-F1")
+    axes.hlines(places, *ends, color="0.7", lw=1, zorder=0)
+    axes.set(yticks=places, yticklabels=list(scores), xlabel="macro-F1")
+    axes.invert_yaxis()
+    fig.legend(loc="outside lower center", ncols=2)
     return fig

@@ -61,7 +61,10 @@ def test_public_scores_are_accuracy_and_area(monkeypatch):
 def test_the_figures_show_every_method_and_every_class(graph):
     rows = [{"communities": 0.2, "roles": 0.4}, {"communities": 0.4, "roles": 0.6}]
     fig = comparison_figures.draw_comparison({"one": rows, "other": rows[:1]})
-    assert [text.get_text() for text in fig.axes[0].texts] == ["one", "other"]
+    assert [text.get_text() for text in fig.axes[0].get_yticklabels()] == ["one", "other"]
+    communities, roles = (c.lines[0].get_xdata() for c in fig.axes[0].containers)
+    assert communities.tolist() == pytest.approx([0.3, 0.2])
+    assert roles.tolist() == pytest.approx([0.5, 0.4])
     plt.close(fig)
     classes = torch.arange(graph.num_nodes) % 3
     fig = comparison_figures.draw_graphs((graph, graph.y), (graph, classes))

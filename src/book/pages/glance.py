@@ -1,5 +1,7 @@
 """The at-a-glance box under a chapter's title."""
 
+import re
+
 from src.book import catalogue
 from src.book.catalogue import Paper
 from src.book.pages.evidence import of_paper
@@ -23,7 +25,8 @@ def at_a_glance(chapter: str, link: Link) -> str:
 
 def _paper(paper: Paper, link: Link, every_claim: bool) -> str:
     venue = f", {text(paper.venue)}" if paper.venue else ""
-    year = "" if paper.venue and str(paper.year) in paper.venue else f", {paper.year}"
+    year = "" if re.search(r"\b(19|20)\d\d\b", paper.venue or "") else f", {paper.year}"
+    listed = "" if every_claim else " glance-counts"
     links = [arxiv_link(paper)]
     if paper.repository:
         links.append(f'<a href="{paper.repository}">authors\' code</a>')
@@ -31,7 +34,7 @@ def _paper(paper: Paper, link: Link, every_claim: bool) -> str:
         f'<p class="glance-paper"><strong>{text(paper.title)}</strong><br>'
         f"{people(paper.authors)}{venue}{year} · {' · '.join(links)}</p>\n"
         f"<p><strong>Re-run here:</strong> {text(paper.reruns)}</p>\n"
-        f'<ul class="glance-verdicts">\n{_verdicts(paper, link, every_claim)}</ul>\n'
+        f'<ul class="glance-verdicts{listed}">\n{_verdicts(paper, link, every_claim)}</ul>\n'
     )
 
 
