@@ -1970,9 +1970,6 @@ scores = {
     ]
     for name in METHODS
 }
-for name, rows in scores.items():
-    where, part = (np.mean([row[what] for row in rows]) for what in ("communities", "roles"))
-    print(f"{name:14s} communities {where:.2f}  roles {part:.2f}")
 
 # %% tags=["hide-input"]
 run.figure(
