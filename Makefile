@@ -10,7 +10,7 @@ PROFILE ?= cpu
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint site accept results bench check new lock clean
+.PHONY: help book test lint site zip accept results bench check new configure lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ lint: $(STAMP)  ## style, format and import rules
 site: $(STAMP)  ## render the book from the last runs, without running anything
 	@$(RUN) site
 
+zip: $(STAMP)  ## pack the rendered book into _build/papers-that-run.zip, to read without a network
+	@$(RUN) zip
+
 accept: $(STAMP)  ## adopt the last quick runs as the new reference (CHAPTER=part/name for one)
 	@$(RUN) accept $(CHAPTER)
 
@@ -44,6 +47,9 @@ check: $(STAMP)  ## the gates alone: references, catalogue, pairs
 
 new: $(STAMP)  ## the files of a new chapter (PART=gnn CHAPTER=framelets PAPER=ufg)
 	@$(RUN) new $(PART) $(CHAPTER) $(PAPER)
+
+configure: $(STAMP)  ## set the repository's address (REPOSITORY=https://host/owner/name)
+	@$(RUN) configure $(if $(REPOSITORY),"$(REPOSITORY)")
 
 lock: $(STAMP)  ## write constraints.txt from the environment as it is
 	@$(VENV)/bin/pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > constraints.txt

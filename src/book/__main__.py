@@ -117,6 +117,16 @@ def _site(options: argparse.Namespace) -> int:
     return 0
 
 
+def _zip(options: argparse.Namespace) -> int:
+    from src.book import archive, paths
+    from src.book.notebooks import short
+    from src.book.site import build
+
+    file = archive.write_zip(build().folder, paths.build_dir() / f"{archive.FOLDER}.zip")
+    print(f"wrote {short(file)} ({file.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
 def _book(options: argparse.Namespace) -> int:
     status = _run(options)
     try:
@@ -146,11 +156,29 @@ def _new(options: argparse.Namespace) -> int:
     return 0
 
 
+def _configure(options: argparse.Namespace) -> int:
+    from src.book import install, repository
+    from src.book.notebooks import short
+
+    if options.repository:
+        print(f"_config.yml: the repository is {repository.set_address(options.repository)}")
+    for file in install.refresh():
+        print(f"wrote the install cell of {short(file)}")
+    return 0
+
+
+def _version() -> str:
+    from src.book.repository import version
+
+    return f"Papers That Run {version()}"
+
+
 def _parser() -> argparse.ArgumentParser:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="python -m src.book", description=__doc__, epilog=_STATUSES, formatter_class=form
     )
+    parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
 
     def command(name: str, action: Callable, words: str) -> argparse.ArgumentParser:
@@ -177,10 +205,16 @@ def _parser() -> argparse.ArgumentParser:
     results.add_argument("--seed", help="a whole number")
     site = command("site", _site, "render the book without running anything")
     site.add_argument("--clean", action="store_true", help="render every page anew")
+    command("zip", _zip, "render the book and pack the site into one file to download")
     book = command("book", _book, "run what is out of date, then render the book")
     _running_options(book)
     book.add_argument("--clean", action="store_true", help="render every page anew")
     _chapters_option(command("check", _check, "look for what a good book must not hold"))
+    words = "set the repository's address, and write the notebooks' install cells"
+    configure = command("configure", _configure, words)
+    configure.add_argument(
+        "repository", nargs="?", metavar="REPOSITORY", help="https://host/owner/name"
+    )
     new = command("new", _new, "begin a chapter from the template")
     new.add_argument("part", metavar="PART")
     new.add_argument("chapter", metavar="CHAPTER")

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from src.book import gates, ledger, notebooks, paths
+from src.book import dependencies, gates, ledger, notebooks, paths
 from src.book.errors import BookError, choose
+from src.book.install import with_install_cell
 from src.book.references import reference
 from src.book.results import Result, read_result, why_stale
 
@@ -38,7 +39,7 @@ def accept(chapters: list[str] | None = None) -> list[Path]:
     for name, notebook in ready.items():
         pair, entry = notebooks.chapter_file(name, ".ipynb"), paths.results_file(name, "quick")
         before = [file.read_bytes() if file.exists() else None for file in (pair, entry)]
-        ledger.write_atomically(pair, notebooks.dumps(notebook))
+        ledger.write_atomically(pair, notebooks.dumps(with_install_cell(notebook)))
         write_ledger(read_result(name, "quick"))
         after = [file.read_bytes() for file in (pair, entry)]
         changed += [f for f, b, a in zip((pair, entry), before, after, strict=True) if b != a]
@@ -52,9 +53,21 @@ def write_ledger(result: Result) -> Path:
         "measurements": result.measurements,
         "recorded": result.recorded,
     }
+    if code := _code_of(result):
+        entry["code"] = code
     if result.profile != "quick":
         # What the work took, also where it was done in several calls.
         seconds = round(result.seconds + result.kept_seconds, 2)
         entry |= {"data": result.data, "models": result.models, "seconds": seconds}
         entry["provenance"] = result.provenance
     return ledger.write(result.chapter, result.profile, entry)
+
+
+def _code_of(result: Result) -> str:
+    """Return the checksum of the code that a run used; "" if it was edited since the run began."""
+    now = dependencies.inputs(result.chapter, result.profile)
+    source = f"chapters/{result.chapter}.py"
+    edited = dependencies.changed(result.inputs, now)
+    if any(name == source or name.startswith("src.") for name in edited):
+        return ""
+    return dependencies.chapter_code(result.chapter)

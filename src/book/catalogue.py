@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from src.book import paths
 from src.book.dependencies import papers_of
@@ -42,6 +42,7 @@ Profile = Literal["quick", "cpu", "gpu"]
 Statistic = Literal["mean", "difference", "ratio", "proportion", "max"]
 Kind = Literal["t", "bootstrap", "binomial", "exact", "timing"]
 Text = Annotated[str, Field(min_length=1)]
+_IDEA_WORDS = (8, 22)
 
 # Which statistics an interval kind can judge.
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -146,6 +147,15 @@ class Planned(_Model):
     title: Text
     year: int | None
     chapter: Text
+    idea: str | None = None
+
+    @field_validator("idea")
+    @classmethod
+    def _one_sentence(cls, idea: str | None) -> str | None:
+        least, most = _IDEA_WORDS
+        if idea is not None and not (least <= len(idea.split()) <= most and idea.endswith(".")):
+            raise ValueError(f"write one sentence of {least} to {most} words, with its full stop")
+        return idea
 
 
 def papers() -> dict[str, Paper]:

@@ -125,11 +125,25 @@ def code_fingerprint(module: str) -> str:
     Comments, docstrings, layout and the machinery (`src.book`) do not count: a kept result stays
     valid when only words change.
     """
-    modules = closure([module], skip=lambda name: name.split(".")[:2] == ["src", "book"])
+    modules = closure([module], skip=_is_machinery)
     digest = hashlib.sha256()
     for name, file in sorted(modules.items()):
         digest.update(f"{name} {_code(file)}\n".encode())
     return digest.hexdigest()
+
+
+def chapter_code(chapter: str) -> str:
+    """Return a checksum of a chapter's code: its cells and the modules of `src` that they reach.
+
+    As in `code_fingerprint`, words and the machinery do not count. "" without the chapter's source,
+    as in an installed wheel.
+    """
+    source = paths.chapters_dir() / f"{chapter}.py"
+    if not source.is_file():
+        return ""
+    modules = closure(_imports(source, package=""), skip=_is_machinery)
+    lines = [_code(source), *(f"{name} {_code(file)}" for name, file in sorted(modules.items()))]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def module_file(module: str) -> Path | None:
@@ -143,6 +157,10 @@ def module_file(module: str) -> Path | None:
             if file.is_file():
                 return file
     return None
+
+
+def _is_machinery(module: str) -> bool:
+    return module.split(".")[:2] == ["src", "book"]
 
 
 def _imports(file: Path, package: str) -> list[str]:
@@ -230,6 +248,12 @@ def _parse(file: Path) -> ast.Module | None:
 
 def _code(file: Path) -> str:
     """Return a file's code as a checksum without comments, docstrings and positions."""
+    about = file.stat()
+    return _code_checksum(file, about.st_mtime_ns, about.st_size)
+
+
+@lru_cache(maxsize=5000)
+def _code_checksum(file: Path, _changed: int, _size: int) -> str:
     tree = _parse(file)
     if tree is None:
         return _checksum(file)

@@ -1,4 +1,4 @@
-"""The Sphinx extension of the book: directives, the box under a chapter's title, empty parts.
+"""The Sphinx extension of the book: directives, a chapter's box and citation, empty parts.
 
 Everything that is made from `data/` is HTML from `src.book.pages`. A page is read again when that
 HTML differs from the last time, so that new results reach the pages although no page has changed.
@@ -17,9 +17,14 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.matching import patfilter
 
+from src.book import front
 from src.book.pages import DIRECTIVES
+from src.book.pages.book import Book
+from src.book.pages.citation import citation
 from src.book.pages.glance import at_a_glance
 from src.book.pages.markup import Link, Section
+from src.book.repository import version
+from src.book.searchable import spaced
 
 _CHAPTERS = "chapters/"
 _SOURCES = (".ipynb", ".md")
@@ -27,6 +32,7 @@ _SOURCES = (".ipynb", ".md")
 
 def setup(app: Sphinx) -> dict:
     """Register the extension."""
+    app.setup_extension("src.book.page_parts")
     for name in DIRECTIVES:
         app.add_directive(name, FromData)
     app.connect("doctree-read", add_at_a_glance)
@@ -35,9 +41,19 @@ def setup(app: Sphinx) -> dict:
     app.connect("env-purge-doc", forget)
     # After sphinx_external_toc (900) has read the table of contents.
     app.connect("config-inited", drop_empty_parts, priority=950)
+    app.connect("config-inited", show_version)
     app.connect("build-finished", copy_mathjax)
+    app.setup_extension("src.book.accessible")
+    front.connect(app)
     app.add_node(nodes.image, override=True, html=(visit_image, depart_image))
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}
+
+
+def show_version(app: Sphinx, config: Config) -> None:
+    """Tell Sphinx the book's version, and say it at the foot of every page."""
+    config.version = config.release = version()
+    footer = config.html_theme_options.get("extra_footer", "")
+    config.html_theme_options["extra_footer"] = f"{footer}<p>Version {version()}</p>"
 
 
 class FromData(SphinxDirective):
@@ -50,7 +66,7 @@ class FromData(SphinxDirective):
         return [self._node(section) for section in sections]
 
     def _node(self, section: Section) -> nodes.Node:
-        content = nodes.raw("", section.html, format="html")
+        content = nodes.raw("", spaced(section.html), format="html")
         if section.title is None:
             return content
         node = nodes.section("", nodes.title(section.title, section.title), content)
@@ -59,18 +75,23 @@ class FromData(SphinxDirective):
 
 
 def add_at_a_glance(app: Sphinx, doctree: nodes.document) -> None:
-    """Put the at-a-glance box under a chapter's title (and under the notice of a failed run)."""
+    """Put the at-a-glance box under a chapter's title, and at its end how to cite it.
+
+    The notice of a failed run stays above the box.
+    """
     docname = app.env.docname
     if not docname.startswith(_CHAPTERS):
         return
-    html = at_a_glance(docname.removeprefix(_CHAPTERS), _link(app.env, docname))
-    _remember(app.env, docname, _CHAPTERS, [Section(html)])
+    pieces = _render(app.env, docname, _CHAPTERS)
+    _remember(app.env, docname, _CHAPTERS, pieces)
+    box, cite, *_ = pieces
     title = next(iter(doctree.findall(nodes.title)), None)
-    if html and title is not None:
+    if box.html and title is not None:
         page, place = title.parent, title.parent.index(title) + 1
         while place < len(page) and isinstance(page[place], nodes.admonition):
             place += 1
-        page.insert(place, nodes.raw("", html, format="html"))
+        page.insert(place, nodes.raw("", spaced(box.html), format="html"))
+        page.append(nodes.raw("", spaced(cite.html), format="html"))
 
 
 def leave_mathematics_alone(app: Sphinx, doctree: nodes.document) -> None:
@@ -141,11 +162,12 @@ def visit_image(translator: nodes.NodeVisitor, node: nodes.image) -> None:
     """Write an image with its size as attributes.
 
     Sphinx writes a style, which fixes the height also where the page is narrower than the image;
-    from attributes the browser takes the shape, keeps room for it, and scales both sides.
+    from attributes the browser takes the shape, keeps room for it, and scales both sides. An image
+    further down the page is loaded when the reader comes near it.
     """
     type(translator).visit_image(translator, node)
     size = re.compile(r'style="width: (\d+)(?:px)?; height: (\d+)(?:px)?;?"')
-    translator.body[-1] = size.sub(r'width="\1" height="\2"', translator.body[-1])
+    translator.body[-1] = size.sub(r'width="\1" height="\2" loading="lazy"', translator.body[-1])
 
 
 def depart_image(translator: nodes.NodeVisitor, node: nodes.image) -> None:
@@ -160,8 +182,20 @@ def _link(env: BuildEnvironment, docname: str) -> Link:
 def _render(env: BuildEnvironment, docname: str, kind: str) -> list[Section]:
     link = _link(env, docname)
     if kind == _CHAPTERS:
-        return [Section(at_a_glance(docname.removeprefix(_CHAPTERS), link))]
+        chapter = docname.removeprefix(_CHAPTERS)
+        return [
+            Section(at_a_glance(chapter, link)),
+            Section(citation(chapter, _book(env.app.config))),
+            # The names of the claims stand for the anchors that the page has for them.
+            Section(repr(front.claims_of(chapter))),
+        ]
     return DIRECTIVES[kind](link)
+
+
+def _book(config: Config) -> Book:
+    """Return what the configuration says of the book."""
+    repository = config.html_theme_options.get("repository_url") or ""
+    return Book(config.html_title, config.author, config.copyright, repository, version())
 
 
 def _remember(env: BuildEnvironment, docname: str, kind: str, sections: list[Section]) -> None:

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Paul Tol's "bright" scheme, darkened where needed so that lines reach a contrast of 3:1 on white;
-# told apart under the common kinds of colour blindness.
+# the first four are told apart under every kind of colour blindness. From the fifth on some pairs
+# are not, so that lines must differ by marker or line style too (see `alike_lines`).
 COLOURS = ["#4477AA", "#CC3311", "#228833", "#AA3377", "#997700", "#007788", "#666666"]
 
 _DPI = 144
@@ -103,3 +104,22 @@ def display_figure(fig: "Figure", name: str, caption: str, alt: str) -> None:
         metadata={"book": {"caption_of": name}},
         raw=True,
     )
+
+
+def alike_lines(fig: "Figure") -> list[str]:
+    """Return the labels of lines that only their colour tells apart from another in their axes.
+
+    Lines without a label are left out: no legend names them.
+    """
+    found = []
+    for axes in fig.axes:
+        seen: dict[tuple[str, ...], str] = {}
+        for line in axes.get_lines():
+            label = str(line.get_label())
+            if label.startswith("_"):
+                continue
+            shape = (str(line.get_linestyle()), str(line.get_marker()))
+            if shape in seen and seen[shape] != line.get_color():
+                found.append(label)
+            seen.setdefault(shape, line.get_color())
+    return found

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from src.book import dependencies, figures, notebooks, parameters, paths
 from src.book.errors import BookError, choose
+from src.book.install import install_problems, is_install_cell, without_install_cell
 from src.book.references import text_differences
 from src.book.results import read_result, why_stale
 
@@ -24,6 +25,8 @@ LARGEST_REFERENCE = 100_000  # bytes, for a chapter of one paper
 MORE_A_PAPER = 15_000  # bytes, for each further paper of a topic chapter
 # Calls whose value is what the reader sees; Jupyter shows the value of a cell's last line only.
 _DISPLAYS = {"show", "Table", "run.verdicts", "run.at_scale"}
+# Tags by which a page shows a cell's source only to those who ask.
+_FOLDING = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 _FAR_OVER_BUDGET = 2  # a machine may be slower than ours; this many times the budget is too slow
 _HEADING = re.compile(r"^(#{1,6}) ", re.MULTILINE)
 _FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
@@ -78,9 +81,9 @@ def check_chapter(chapter: str) -> list[Problem]:
 
 
 def check_source(chapter: str) -> list[Problem]:
-    """The source declares parameters and profiles, orders its headings and shows what it calls."""
+    """The source declares parameters and profiles, orders headings, shows calls, folds imports."""
     notebook = notebooks.read_chapter(chapter)
-    found = _headings(notebook) + _lost_displays(notebook)
+    found = _headings(notebook) + _lost_displays(notebook) + _open_imports(notebook)
     if parameters.schema(chapter, notebook)["profile"] != "quick":
         found.append((0, 'the parameters cell must set profile = "quick", for the first click'))
     if "quick" not in parameters.profiles(chapter, notebook):
@@ -89,18 +92,23 @@ def check_source(chapter: str) -> list[Problem]:
 
 
 def check_pair(chapter: str) -> list[Problem]:
-    """The committed notebook has exactly the cells of its source."""
+    """The committed notebook has the install cell, and beside it exactly the source's cells."""
     source = notebooks.read_chapter(chapter)
     pair = notebooks.load(_reference_file(chapter))
-    differences = notebooks.source_differences(source, pair)
+    if any(is_install_cell(cell) for cell in source.cells):
+        return [
+            Problem(chapter, 0, "the .py holds the install cell of its .ipynb; delete it there")
+        ]
+    differences = notebooks.source_differences(source, without_install_cell(pair))
     remedy = f"the .py is the source: make accept CHAPTER={chapter}"
-    return [Problem(chapter, 0, f"stale pair: {text}; {remedy}") for text in differences]
+    found = [f"stale pair: {text}; {remedy}" for text in differences] + install_problems(pair)
+    return [Problem(chapter, 0, what) for what in found]
 
 
 def check_reference(chapter: str) -> list[Problem]:
     """The committed notebook is executed, free of errors, text only, stable and small."""
     file = _reference_file(chapter)
-    problems = reference_problems(notebooks.load(file))
+    problems = reference_problems(without_install_cell(notebooks.load(file)))
     further = max(0, len(dependencies.papers_of(chapter)) - 1)
     most = LARGEST_REFERENCE + further * MORE_A_PAPER
     if file.stat().st_size > most:
@@ -184,7 +192,7 @@ def check_text(chapter: str) -> list[Problem]:
     page = _page(chapter)
     if page is None or page_problems(page) or why_stale(chapter, "quick"):
         return []  # other gates say what is wrong
-    reference = notebooks.load(_reference_file(chapter))
+    reference = without_install_cell(notebooks.load(_reference_file(chapter)))
     differences = text_differences(reference, page, _measured_words(chapter))
     remedy = f"if it is meant: make accept CHAPTER={chapter}"
     return [Problem(chapter, cell, f"{what}; {remedy}") for cell, what in differences]
@@ -311,4 +319,20 @@ def _lost_displays(notebook: "NotebookNode") -> list[tuple[int, str]]:
                 name = ast.unparse(line.value.func)
                 if name in _DISPLAYS:
                     found.append((number, f"{name}(...) is not shown; only a cell's last line is"))
+    return found
+
+
+def _open_imports(notebook: "NotebookNode") -> list[tuple[int, str]]:
+    """Return (cell, what) for each cell that mostly imports and is not folded on the page."""
+    found = []
+    for number, cell in enumerate(notebook.cells, start=1):
+        if cell.cell_type != "code" or _FOLDING.intersection(cell.metadata.get("tags", [])):
+            continue
+        try:
+            lines = ast.parse(cell.source).body
+        except SyntaxError:  # the run says so, with the place
+            continue
+        imports = sum(isinstance(line, ast.Import | ast.ImportFrom) for line in lines)
+        if imports > len(lines) / 2:
+            found.append((number, 'it only imports: fold it with tags=["hide-input"]'))
     return found

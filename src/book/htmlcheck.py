@@ -30,6 +30,11 @@ _VOID = {
 # Attributes, and relations of a <link>, that make the browser load something with the page.
 _LOADED = ("src", "srcset", "poster", "data")
 _LOADING = {"stylesheet", "icon", "preload", "prefetch", "modulepreload", "manifest"}
+# An address as a text in a script. Names of XML standards are no addresses; MathJax knows servers
+# that only its menu uses, which _config.yml switches off.
+_SCRIPT_URL = re.compile(r"""["'`]((?:https?:)?//[\w-]+(?:\.[\w-]+)+[^"'`\s]*)""")
+_NOT_LOADED = ("http://www.w3.org/", "https://www.w3.org/")
+_MATHJAX = ("https://www.mathjax.org", "https://cdn.jsdelivr.net/npm/")
 _CSS_URL = re.compile(r"""(?:url\(|@import)\s*['"]?((?:https?:)?//[^'")\s;]+)""")
 
 
@@ -40,6 +45,8 @@ class Page:
     ids: set[str] = field(default_factory=set)
     links: list[str] = field(default_factory=list)
     loaded: list[str] = field(default_factory=list)
+    needed: list[str] = field(default_factory=list)  # scripts and style sheets
+    scripts: list[str] = field(default_factory=list)  # addresses in the page's own scripts
     images: list[dict] = field(default_factory=list)
     tracebacks: int = 0
 
@@ -48,7 +55,8 @@ def check_html(site: Path) -> list[str]:
     """Check every page of a rendered site; return the problems, each naming its page.
 
     Internal links and anchors must lead somewhere; images of the content need a description (not
-    a file name) and a size; nothing may be loaded from another server; no output may be an error.
+    a file name) and a size; nothing may be loaded from another server, nor may a script know one;
+    what a page loads must be there; no output may be an error.
     """
     pages = {file: read_page(file) for file in sorted(site.rglob("*.html"))}
     if not pages:
@@ -60,11 +68,12 @@ def check_html(site: Path) -> list[str]:
             *_dead_links(file, page, pages, site),
             *_poor_images(page),
             *(f"loads {address} from another server" for address in page.loaded),
+            *_missing_files(file, page),
         ]
         if page.tracebacks:
             found.append(f"shows an error output ({page.tracebacks})")
         problems += [f"{name}: {problem}" for problem in found]
-    return problems + _foreign_styles(site)
+    return problems + _foreign_styles(site) + _foreign_scripts(site, pages)
 
 
 def read_page(file: Path) -> Page:
@@ -91,6 +100,7 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.page = Page()
+        self._data = False  # whether the last element holds data, not a script
         self._open: list[tuple[str, bool]] = []  # element, and whether it is an <article>
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -106,6 +116,9 @@ class _Reader(HTMLParser):
         if "traceback" in about.get("class", "").split():
             self.page.tracebacks += 1
         self.page.loaded += [a for a in _addresses(tag, about) if _elsewhere(a)]
+        if tag in ("script", "link"):
+            self.page.needed += filter(None, _addresses(tag, about))
+        self._data = "json" in about.get("type", "")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
@@ -121,6 +134,8 @@ class _Reader(HTMLParser):
         inside = self._open[-1][0] if self._open else ""
         if inside == "style":
             self.page.loaded += _CSS_URL.findall(data)
+        elif inside == "script" and not self._data:
+            self.page.scripts += _SCRIPT_URL.findall(data)
         elif inside != "script" and _TRACEBACK in data:
             self.page.tracebacks += 1
 
@@ -180,3 +195,29 @@ def _foreign_styles(site: Path) -> list[str]:
         for file in sorted(site.rglob("*.css"))
         for address in _CSS_URL.findall(file.read_text(encoding="utf-8", errors="replace"))
     ]
+
+
+def _foreign_scripts(site: Path, pages: dict[Path, Page]) -> list[str]:
+    """Return the scripts, in files and pages, that hold another server's address."""
+    found = {file: page.scripts for file, page in pages.items()}
+    for file in sorted(site.rglob("*.js")):
+        if file.name != "searchindex.js":  # it holds the words of the pages
+            found[file] = _SCRIPT_URL.findall(file.read_text(encoding="utf-8", errors="replace"))
+    problems = []
+    for file, addresses in found.items():
+        name = file.relative_to(site).as_posix()
+        known = _NOT_LOADED + _MATHJAX * ("/mathjax/" in name)
+        problems += [
+            f"{name}: a script knows {address}, on another server"
+            for address in dict.fromkeys(addresses)
+            if not address.startswith(known)
+        ]
+    return problems
+
+
+def _missing_files(file: Path, page: Page) -> Iterator[str]:
+    """Yield what a page loads from the site although it is not there."""
+    for address in dict.fromkeys(page.needed):
+        parts = urlsplit(address)
+        if not (parts.scheme or parts.netloc) and not (file.parent / unquote(parts.path)).is_file():
+            yield f"loads {address}, which is not there"

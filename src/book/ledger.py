@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from src.book import catalogue, paths
+from src.book import catalogue, dependencies, paths
 from src.book.claims import measure
 from src.book.errors import BookError
 
@@ -118,6 +118,8 @@ def record_timing(
     if catalogue.claim(paper, claim).kind != "timing":
         raise BookError(f"{paper} {claim} is not a claim of kind timing")
     measured = {**measure(paper, claim, rows).as_json(), "peer": peer, "setting": setting}
+    if code := dependencies.chapter_code(chapter):
+        measured["code"] = code
     entry = read(chapter, "timing") or {"measurements": []}
     kept = [m for m in entry["measurements"] if (m["paper"], m["claim"]) != (paper, claim)]
     kept.append({**measured, "provenance": provenance()})
@@ -130,7 +132,8 @@ def latest(chapter: str) -> dict[tuple[str, str], dict]:
     """Return each claim's measurement in the largest profile that tested it.
 
     Keys are (paper, claim); values are the ledger's measurement with "profile", "device" and
-    "date" added. Claims that no profile tested are absent.
+    "date" added, and "code", the checksum of the chapter's code at that time ("" if the entry is
+    from before these were kept). Claims that no profile tested are absent.
     """
     found: dict[tuple[str, str], dict] = {}
     for profile in ("quick", "cpu", "gpu", "timing"):
@@ -144,6 +147,7 @@ def latest(chapter: str) -> dict[tuple[str, str], dict]:
                 "profile": profile,
                 "device": source.get("device", "any CPU"),
                 "date": source.get("date"),
+                "code": measured.get("code") or (entry or {}).get("code", ""),
             }
     return found
 

@@ -20,6 +20,7 @@ from src.book import catalogue, notebooks, paths
 from src.book.errors import BookError
 from src.book.htmlcheck import check_html, images_shown
 from src.book.locks import exclusive
+from src.book.repository import version
 from src.book.stage import Staged, inputs, stage
 from src.book.titles import chapter_title
 
@@ -29,14 +30,23 @@ _LOG_LINES = 25
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # The code that makes the pages; with the stage and `data/` it is all that the site depends on.
 _CODE = (
+    "accessible",
     "directives",
+    "front",
     "htmlcheck",
+    "icons",
+    "offline",
+    "searchable",
+    "page_parts",
     "site",
     "stage",
     "pages/*",
     "catalogue",
     "claims",
+    "dependencies",
     "ledger",
+    "install",
+    "repository",
     "tables",
 )
 
@@ -155,11 +165,14 @@ def _publish(rendered: Path, site: Path) -> None:
 
 def _content() -> str:
     """Return a digest of everything that the pages are made from."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(version().encode())
     files = inputs() + sorted(paths.papers_dir().glob("*"))
     files += sorted((paths.data_dir() / "results").rglob("*.json"))
     files += sorted((paths.build_dir() / "runs").glob("*/*/*.json"))
     files += _code()
+    # The methods: a measurement that is older than its chapter's code is marked.
+    for home in dict.fromkeys((paths.root(), paths.package_root())):
+        files += sorted(f for f in (home / "src").rglob("*.py") if not _of_machinery(f, home))
     for file in files:
         digest.update(f"{file}\0".encode())
         digest.update(file.read_bytes())
@@ -188,9 +201,14 @@ def _titles(staged: Staged) -> list[list[str]]:
     return titles
 
 
+def _of_machinery(file: Path, home: Path) -> bool:
+    return file.is_relative_to(home / "src" / "book")
+
+
 def _code() -> list[Path]:
     folder = Path(__file__).parent
-    return sorted({file for pattern in _CODE for file in folder.glob(f"{pattern}.py")})
+    code = {file for pattern in _CODE for file in folder.glob(f"{pattern}.py")}
+    return sorted(code | set(folder.glob("theme/*")))
 
 
 def _listing(site: Path) -> str:

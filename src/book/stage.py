@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from src.book import notebooks, paths
 from src.book.errors import BookError
+from src.book.install import without_install_cell
 from src.book.results import read_result
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _page(chapter: str) -> tuple["NotebookNode", str]:
     if run.exists():
         notebook, source = notebooks.load(run), _RUN
     elif reference.exists():
-        notebook, source = notebooks.load(reference), _REFERENCE
+        notebook, source = without_install_cell(notebooks.load(reference)), _REFERENCE
     else:
         notebook, source = notebooks.read_chapter(chapter), _SOURCE
     lift_figures(notebook, chapter)

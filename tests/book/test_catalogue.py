@@ -1,5 +1,7 @@
 """The catalogue: good entries load, bad ones are named by file, line and field."""
 
+import json
+
 import pytest
 
 from src.book import catalogue
@@ -73,6 +75,16 @@ def test_a_planned_paper_that_runs_is_an_error(probe_paper):
         catalogue.planned()
 
 
+@pytest.mark.parametrize(
+    "idea", ["Too short.", "word " * 23 + "end.", "Eight words but no full stop at end"]
+)
+def test_an_idea_is_one_short_sentence(book_root, idea):
+    row = {"id": "later", "title": "T", "year": 2020, "chapter": "vision/later", "idea": idea}
+    (book_root / "data/papers/planned.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(BookError, match=r"line 1: field idea: .*one sentence of 8 to 22 words"):
+        catalogue.planned()
+
+
 def test_a_claim_left_out_of_a_profile_needs_a_reason(book_root):
     write(book_root, PAPER.replace("    tolerance: 0.1", "    tolerance: 0.1\n    profiles: [cpu]"))
     with pytest.raises(BookError, match="not_tested is missing"):
@@ -83,6 +95,9 @@ def test_the_real_catalogue_covers_all_papers_in_scope():
     running, planned = catalogue.papers(), catalogue.planned()
     assert len(running) + len(planned) == 369
     assert {p.chapter.split("/")[0] for p in planned} <= set(catalogue.PARTS)
+    assert len({*running, *(p.id for p in planned)}) == 369
+    ideas = [p.idea for p in (*running.values(), *planned) if p.idea]
+    assert len(set(ideas)) == len(ideas)
 
 
 def test_a_chapter_does_not_depend_on_another_chapters_entry(probe_paper):

@@ -271,6 +271,15 @@ def test_what_a_cell_calls_but_does_not_show(good):
     assert not any("run.at_scale" in p for p in problems())
 
 
+def test_a_cell_that_only_imports_is_folded(good):
+    file = good.root / f"chapters/{NAME}.py"
+    cell = "import json\nimport math\njson.dumps(math.pi)\n"
+    file.write_text(f'{file.read_text()}\n# %%\n{cell}\n# %% tags=["hide-input"]\n{cell}')
+    found = [p for p in problems() if "it only imports" in p]
+    assert len(found) == 1
+    assert 'cell 7: it only imports: fold it with tags=["hide-input"]' in found[0]
+
+
 def test_a_topic_chapter_may_hold_more_but_not_any_amount(good, monkeypatch):
     good.chapter(NAME, MEASURE, FIGURE, "print('x' * 101_000)")
     runner.run()

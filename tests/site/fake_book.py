@@ -43,6 +43,7 @@ seed = 0
 
 # %% tags=["hide-input"]
 draw()
+run.measure("toy", "C1", [1.0])
 """
 
 OTHER = """\

@@ -28,6 +28,8 @@ FAULTS = {
     '<script src="https://cdn.example/x.js"></script>': "loads https://cdn.example/x.js",
     '<script src="//cdn.example/x.js"></script>': "loads //cdn.example/x.js",
     '<link rel="stylesheet" href="https://cdn.example/x.css">': "loads https://cdn.example/x.css",
+    '<script src="gone.js"></script>': "loads gone.js, which is not there",
+    "<script>fetch('https://cdn.example/x.json')</script>": "a script knows https://cdn.example/x",
     '<iframe src="https://video.example/1"></iframe>': "loads https://video.example/1",
     '<video><source srcset="a.png 1x, https://cdn.example/b.png 2x"></video>': "cdn.example/b.png",
     '<p style="background: url(https://cdn.example/b.png)">x</p>': "loads https://cdn.example/b",
@@ -52,6 +54,16 @@ def site(tmp_path):
 
 def test_a_good_page_has_no_problem(site):
     assert check_html(site()) == []
+
+
+def test_a_script_file_that_knows_another_server_is_named(site):
+    folder = site('<script type="application/json">["https://example.org"]</script>')
+    (folder / "_static/book.js").write_text(
+        'document.createElementNS("http://www.w3.org/2000/svg"); load("//cdn.example/thebe.js");'
+    )
+    assert check_html(folder) == [
+        "_static/book.js: a script knows //cdn.example/thebe.js, on another server"
+    ]
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -32,10 +32,12 @@ def test_scoreboard_has_a_row_for_every_claim(toy):
     found = rows(render("scoreboard"))
     assert found == {
         "toy-C1": "C1 two is more than one 2 &gt; 1 mean 1 [0.9, 1.1], n = 5 seeds "
-        "two minus one, one value a seed; supported if difference &gt; 0 supported quick any CPU",
+        "two minus one, one value a seed; supported if difference &gt; 0 supported quick any CPU "
+        "cell of toy C1",
         "toy-C2": "C2 one is more than two – mean -1 [-1.1, -0.9], n = 5 seeds "
-        "one minus two, one value a seed; supported if mean &gt; 0 not supported quick any CPU",
-        "toy-C3": "C3 two is a billion 1e9 nobody has a billion not tested –",
+        "one minus two, one value a seed; supported if mean &gt; 0 not supported quick any CPU "
+        "cell of toy C2",
+        "toy-C3": "C3 two is a billion 1e9 nobody has a billion not tested – –",
     }
 
 
@@ -48,7 +50,8 @@ def test_scoreboard_shows_the_largest_profile_and_says_where_profiles_disagree(t
     row = rows(render("scoreboard"))["toy-C1"]
     assert "mean 0.5 [-0.1, 1.1]" in row
     assert row.endswith(
-        "inconclusive profiles disagree (quick: supported) cpu A big machine 2026-01-02"
+        "inconclusive profiles disagree (quick: supported) cpu A big machine 2026-01-02 "
+        "cell of toy C1"
     )
 
 
@@ -100,7 +103,8 @@ def test_box_names_paper_experiment_verdicts_and_time(toy):
         "Two is more than one A. Author, B. Writer, 2020 · arXiv:2001.00001 "
         "Re-run here: the comparison of two with one, for five seeds "
         "1 supported C1 1 not supported C2 1 not tested C3 "
-        "The quick run took 15 s on one processor core and 410 MB of memory."
+        "About 1 min to read. "
+        "The quick run took 15 s on one processor core and 410 MB of memory. Symbols of the book ."
     )
     assert at_a_glance("gnn/other", str) == ""
 

@@ -10,7 +10,7 @@ import time
 import nbformat
 import pytest
 
-from src.book import notebooks, site
+from src.book import notebooks, repository, site
 from src.book.errors import BookError
 from tests.site.fake_book import CHAPTER, SOURCE, measured, run_result, write
 
@@ -27,7 +27,7 @@ def test_there_are_no_warnings_and_nothing_is_rendered_twice(rendered):
     assert "WARNING" not in (rendered / "_build/site.log").read_text()
     began = time.perf_counter()
     again = site.build()
-    assert (again.rendered, again.pages) == (False, 8)
+    assert (again.rendered, again.pages) == (False, 9)
     assert time.perf_counter() - began < 1
 
 
@@ -55,9 +55,15 @@ def test_chapter_page(rendered):
 
 def test_launch_buttons_open_the_committed_notebook(rendered):
     page = html(rendered, f"chapters/{CHAPTER}")
-    path = f"papers-that-run/papers-that-run/blob/main/chapters/{CHAPTER}.ipynb"
+    owner_and_name = repository.address().split("/", 3)[3]
+    path = f"{owner_and_name}/blob/main/chapters/{CHAPTER}.ipynb"
     assert f"https://colab.research.google.com/github/{path}" in page
-    assert f"/gh/papers-that-run/papers-that-run/main?urlpath=tree/chapters/{CHAPTER}.ipynb" in page
+    assert f"/gh/{owner_and_name}/main?urlpath=tree/chapters/{CHAPTER}.ipynb" in page
+
+
+def test_every_page_says_the_version_at_its_foot(rendered):
+    for page in ("index", "pages/scoreboard", f"chapters/{CHAPTER}"):
+        assert f"<p>Version {repository.version()}</p>" in html(rendered, page)
 
 
 def test_mathematics_is_served_from_the_site(rendered):

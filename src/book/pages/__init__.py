@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from src.book.pages.bibliography import bibliography
 from src.book.pages.catalogue import catalogue
+from src.book.pages.gallery import gallery
 from src.book.pages.markup import Link, Section
 from src.book.pages.run_times import run_times
 from src.book.pages.scoreboard import scoreboard, scoreboard_summary
@@ -16,6 +17,7 @@ from src.book.pages.scoreboard import scoreboard, scoreboard_summary
 DIRECTIVES: dict[str, Callable[[Link], list[Section]]] = {
     "scoreboard": scoreboard,
     "scoreboard-summary": scoreboard_summary,
+    "gallery": gallery,
     "catalogue": catalogue,
     "bibliography-of-papers": bibliography,
     "run-times": run_times,

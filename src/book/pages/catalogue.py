@@ -42,11 +42,29 @@ def _summary(running: int, planned: int) -> str:
 def _running(paper: Paper, link: Link) -> str:
     first = next(iter(paper.claims))
     state = counts((e.verdict for e in of_paper(paper)), row_of(paper, first, link))
-    title = f'{paper_link(paper, link)}<br><span class="idea">{text(paper.idea)}</span>'
-    return row([title, str(paper.year), chapter_link(paper.chapter, link), state])
+    return row(
+        [
+            paper_link(paper, link) + _idea(paper.idea),
+            str(paper.year),
+            chapter_link(paper.chapter, link),
+            state,
+        ]
+    )
 
 
 def _planned(paper: Planned, link: Link) -> str:
     title = f'<a href="{arxiv_search(paper.title)}">{text(paper.title)}</a>'
+    title += _idea(paper.idea)
     state = '<span class="planned">planned</span>'
-    return row([title, str(paper.year or "–"), chapter_link(paper.chapter, link), state])
+    return row(
+        [
+            title,
+            str(paper.year or "–"),
+            chapter_link(paper.chapter, link),
+            state,
+        ]
+    )
+
+
+def _idea(idea: str | None) -> str:
+    return f'<br><span class="idea">{text(idea)}</span>' if idea else ""

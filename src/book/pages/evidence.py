@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from src.book import catalogue, ledger
+from src.book import catalogue, dependencies, ledger
 from src.book.catalogue import Claim, Paper
 from src.book.claims import describe_kept, why_not
 from src.book.statistics import NOT_TESTED
@@ -18,6 +18,7 @@ class Evidence:
         measured: the ledger's measurement with profile, device and date; None if never measured.
         verdict: the verdict's word.
         others: the verdicts of the smaller profiles that disagree, by profile.
+        stale: whether the chapter's code has changed since the claim was measured.
     """
 
     paper: Paper
@@ -26,6 +27,7 @@ class Evidence:
     measured: dict | None
     verdict: str
     others: dict[str, str]
+    stale: bool = False
 
     @property
     def numbers(self) -> str:
@@ -57,7 +59,13 @@ def _weigh(
 ) -> Evidence:
     verdict = measured["verdict"] if measured else NOT_TESTED
     others = {profile: word for profile, word in verdicts.items() if word != verdict}
-    return Evidence(paper, name, claim, measured, verdict, others)
+    stale = measured is not None and _older_than_code(measured["code"], paper.chapter)
+    return Evidence(paper, name, claim, measured, verdict, others, stale)
+
+
+def _older_than_code(code: str, chapter: str) -> bool:
+    """Return whether a measurement's code is known, and is not the chapter's code of today."""
+    return bool(code) and dependencies.chapter_code(chapter) not in ("", code)
 
 
 def _verdicts(paper: Paper) -> dict[str, dict[str, str]]:

@@ -6,20 +6,24 @@ from src.book import catalogue
 from src.book.catalogue import Paper
 from src.book.pages.evidence import of_paper
 from src.book.pages.markup import Link, arxiv_link, people, row_of, text
+from src.book.pages.reading import reading_time
 from src.book.pages.run_times import run_time
 from src.book.statistics import VERDICTS
 from src.book.tables import badge
 
+NOTATION = "pages/notation"
+
 
 def at_a_glance(chapter: str, link: Link) -> str:
-    """Return the box: papers, what is re-run, verdicts, run time; "" for a chapter of no paper."""
+    """Return the box: papers, what is re-run, verdicts, times; "" for a chapter of no paper."""
     papers = catalogue.chapters().get(chapter, [])
     if not papers:
         return ""
     # A topic chapter has several papers: their claims are then counted, not listed one by one.
     blocks = "".join(_paper(p, link, every_claim=len(papers) == 1) for p in papers)
-    words = run_time(chapter)
-    foot = f'<p class="glance-foot">{words}</p>\n' if words else ""
+    symbols = f'<a href="{link(NOTATION)}">Symbols of the book</a>.'
+    words = " ".join(filter(None, [reading_time(chapter), run_time(chapter), symbols]))
+    foot = f'<p class="glance-foot">{words}</p>\n'
     return f'<aside class="glance" aria-label="At a glance">\n{blocks}{foot}</aside>\n'
 
 

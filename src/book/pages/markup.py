@@ -8,6 +8,7 @@ from urllib.parse import quote_plus
 
 from src.book import paths
 from src.book.catalogue import Paper
+from src.book.pages.cells import anchor_of_cell
 from src.book.statistics import VERDICTS
 from src.book.tables import badge
 from src.book.titles import chapter_title
@@ -16,6 +17,7 @@ from src.book.titles import chapter_title
 Link = Callable[[str], str]
 
 SCOREBOARD = "pages/scoreboard"
+CATALOGUE = "pages/catalogue"
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,18 @@ def arxiv_search(title: str) -> str:
     """Return the address of a search on arXiv for a paper's title."""
     query = quote_plus(f'"{title}"')
     return escape(f"https://arxiv.org/search/?query={query}&searchtype=title")
+
+
+def beside(link: Link, file: str) -> str:
+    """Return the address of a file of the site that is no page, such as "pages/scoreboard.csv"."""
+    return link("page").removesuffix("page.html") + file
+
+
+def cell_link(paper: Paper, claim: str, words: str, link: Link) -> str:
+    """Return a link to the cell of a chapter that measures a claim (or shows its verdict)."""
+    address = f"{link(f'chapters/{paper.chapter}')}#{anchor_of_cell(paper.id, claim)}"
+    told = f'<span class="visually-hidden"> of {escape(paper.id)} {escape(claim)}</span>'
+    return f'<a href="{address}">{words}{told}</a>'
 
 
 def people(authors: tuple[str, ...], most: int = 8) -> str:

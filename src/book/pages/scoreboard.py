@@ -7,13 +7,15 @@ from itertools import groupby
 from src.book import catalogue
 from src.book.catalogue import Paper
 from src.book.claims import chance_verdicts
+from src.book.pages import downloads
 from src.book.pages.evidence import Evidence, gather
 from src.book.pages.markup import (
     SCOREBOARD,
     Link,
     Section,
     anchor,
-    counts,
+    beside,
+    cell_link,
     paper_link,
     row,
     table,
@@ -23,7 +25,16 @@ from src.book.statistics import INCONCLUSIVE, NOT_SUPPORTED, NOT_TESTED, SUPPORT
 from src.book.tables import badge
 
 _ORDER = (SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_TESTED)
-_HEADER = ["Claim", "What the paper says", "Paper reports", "We measured", "Verdict", "Where"]
+_HEADER = [
+    "Claim",
+    "What the paper says",
+    "Paper reports",
+    "We measured",
+    "Verdict",
+    "Profile",
+    "Where",
+]
+STALE = "older than the code"
 _NOTHING = "<p>No chapter has a ledger entry yet.</p>\n"
 
 
@@ -32,7 +43,8 @@ def scoreboard(link: Link) -> list[Section]:
     evidence = gather()
     if not evidence:
         return [Section(_NOTHING)]
-    sections = [Section(_figure(evidence, link) + _caution(evidence))]
+    about = _figure(evidence, link) + _caution(evidence) + _downloads(evidence, link)
+    sections = [Section(about)]
     for part, title in catalogue.PARTS.items():
         here = [e for e in evidence if e.paper.part == part]
         if here:
@@ -49,25 +61,31 @@ def scoreboard_summary(link: Link) -> list[Section]:
         return [Section(_NOTHING)]
     papers = len({e.paper.id for e in evidence})
     total = papers + len(catalogue.planned())
-    badges = counts((e.verdict for e in evidence), link(SCOREBOARD))
-    line = f"{papers} of {total} papers run so far, with {len(evidence)} claims: {badges}"
-    return [Section(f"<p>{line}</p>\n{_figure(evidence, link)}")]
+    found = Counter(e.verdict for e in evidence)
+    numbers = "".join(
+        f'<li class="verdict-{word.replace(" ", "-")}"><strong>{found[word]}</strong> {word}</li>\n'
+        for word in _ORDER
+    )
+    line = f"{papers} of {total} papers run so far, with {len(evidence)} claims:"
+    html = f'<p class="numbers-lead">{line}</p>\n<ul class="numbers">\n{numbers}</ul>\n'
+    return [Section(html + _figure(evidence, link))]
 
 
 def _paper(paper: Paper, evidence: list[Evidence], link: Link) -> str:
     """Return a paper's claims as a group of rows under its title."""
     title = f"{paper_link(paper, link)} ({paper.year})"
     head = f'<tr><th class="paper" scope="rowgroup" colspan="{len(_HEADER)}">{title}</th></tr>\n'
-    return f"<tbody>\n{head}{''.join(map(_row, evidence))}</tbody>\n"
+    return f"<tbody>\n{head}{''.join(_row(e, link) for e in evidence)}</tbody>\n"
 
 
-def _row(e: Evidence) -> str:
+def _row(e: Evidence, link: Link) -> str:
     verdict = badge(e.verdict)
     if e.others:
         others = ", ".join(f"{profile}: {word}" for profile, word in e.others.items())
         verdict += f'<br><span class="disagreement">profiles disagree ({others})</span>'
     said, reported = text(e.claim.says), text(e.claim.paper or "–")
-    cells = [escape(e.name), said, reported, _numbers(e), verdict, _where(e)]
+    profile = text(e.measured["profile"]) if e.measured else "–"
+    cells = [escape(e.name), said, reported, _numbers(e), verdict, profile, _where(e, link)]
     return row(cells, anchor(e.paper.id, e.name))
 
 
@@ -81,11 +99,34 @@ def _numbers(e: Evidence) -> str:
     return f'{numbers}<br><span class="criterion">{criterion}</span>'
 
 
-def _where(e: Evidence) -> str:
+def _where(e: Evidence, link: Link) -> str:
+    """Return device, date, the way to the measuring cell, and whether the code is newer."""
     if e.measured is None:
         return "–"
-    parts = [e.measured["profile"], e.measured["device"], e.measured["date"]]
-    return "<br>".join(text(str(part)) for part in parts if part)
+    parts = [text(e.measured["device"])]
+    if date := e.measured["date"]:
+        parts.append(f'<time datetime="{escape(date)}">{escape(date)}</time>')
+    # A benchmark measures outside the pages; its chapter shows the result with the verdicts.
+    words = "verdict" if e.measured["profile"] == "timing" else "cell"
+    parts.append(cell_link(e.paper, e.name, words, link))
+    if e.stale:
+        parts.append(f'<span class="stale">{STALE}</span>')
+    return "<br>".join(parts)
+
+
+def _downloads(evidence: list[Evidence], link: Link) -> str:
+    """Return links to the table as data, and what a mark of age means where one is shown."""
+    csv, json = (beside(link, file) for file in (downloads.CSV, downloads.JSON))
+    aged = (
+        f'<p>Rows marked <span class="stale">{STALE}</span> were measured before the code of their '
+        "chapter was last changed; the next run of that profile measures them anew.</p>\n"
+        if any(e.stale for e in evidence)
+        else ""
+    )
+    return (
+        f'<p>The same rows as data: <a href="{csv}" download>CSV</a>, '
+        f'<a href="{json}" download>JSON</a>.</p>\n{aged}'
+    )
 
 
 def _caution(evidence: list[Evidence]) -> str:

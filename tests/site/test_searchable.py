@@ -1,0 +1,58 @@
+"""The search index of the toy book: papers and claims are entries, and words stay apart."""
+
+import json
+
+from src.book import catalogue, site
+from src.book.searchable import names, spaced
+from tests.site.fake_book import CHAPTER
+
+
+def index(root):
+    text = (root / "_build/html/searchindex.js").read_text(encoding="utf-8")
+    return json.loads(text.removeprefix("Search.setIndex(").removesuffix(")"))
+
+
+def pages_of(found, entries):
+    return [found["docnames"][entry[0]] for entry in entries]
+
+
+def test_words_of_two_cells_stay_apart():
+    html = "<tr><th>One</th><td>two<br>three</td><td><em>fo</em>ur</td></tr>"
+    assert (
+        spaced(html) == "<tr><th>One</th>\n<td>two<br>\nthree</td>\n<td><em>fo</em>ur</td>\n</tr>"
+    )
+    assert spaced("<p>a</p>\n") == "<p>a</p>\n"
+
+
+def test_a_paper_is_looked_up_by_title_name_and_id():
+    paper = catalogue.Paper.model_construct(title="DeepWalk: Online Learning", id="deep-walk")
+    assert names(paper) == ["DeepWalk: Online Learning", "DeepWalk", "deep-walk", "deep walk"]
+
+
+def test_papers_and_claims_are_entries(rendered):
+    found = index(rendered)
+    paper = catalogue.papers()["toy"]
+    (entry,) = found["indexentries"][paper.title.lower()]
+    assert pages_of(found, [entry]) == [f"chapters/{CHAPTER}"]
+    assert entry[2]  # ranked with the headings
+    for name, claim in paper.claims.items():
+        entries = found["alltitles"][claim.says]
+        places = zip(pages_of(found, entries), (place for _, place in entries), strict=True)
+        assert ("pages/scoreboard", f"toy-{name}") in places
+    assert pages_of(found, found["alltitles"]["A later paper"]) == ["pages/catalogue"]
+
+
+def test_entries_stay_single_when_some_pages_are_rendered_again(rendered):
+    before = index(rendered)
+    page = rendered / "pages/how_we_judge.md"
+    text = page.read_text(encoding="utf-8")
+    page.write_text(text + "\nOne more word: quokka.\n", encoding="utf-8")
+    try:
+        assert site.build().rendered
+        after = index(rendered)
+        assert "quokka" in after["terms"]
+        assert after["alltitles"] == before["alltitles"]
+        assert after["indexentries"] == before["indexentries"]
+    finally:
+        page.write_text(text, encoding="utf-8")
+        site.build()
