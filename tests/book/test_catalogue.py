@@ -96,7 +96,8 @@ def test_the_real_catalogue_covers_all_papers_in_scope():
     assert len(running) + len(planned) == 369
     assert {p.chapter.split("/")[0] for p in planned} <= set(catalogue.PARTS)
     assert len({*running, *(p.id for p in planned)}) == 369
-    ideas = [p.idea for p in (*running.values(), *planned) if p.idea]
+    ideas = [p.idea for p in (*running.values(), *planned)]
+    assert all(ideas)
     assert len(set(ideas)) == len(ideas)
 
 
