@@ -10,7 +10,7 @@ PROFILE ?= cpu
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint site zip accept results bench check new configure lock clean
+.PHONY: help book test lint site accept results bench check new configure lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,9 +29,6 @@ lint: $(STAMP)  ## style, format and import rules
 
 site: $(STAMP)  ## render the book from the last runs, without running anything
 	@$(RUN) site
-
-zip: $(STAMP)  ## pack the rendered book into _build/papers-that-run.zip, to read without a network
-	@$(RUN) zip
 
 accept: $(STAMP)  ## adopt the last quick runs as the new reference (CHAPTER=part/name for one)
 	@$(RUN) accept $(CHAPTER)

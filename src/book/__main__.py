@@ -117,16 +117,6 @@ def _site(options: argparse.Namespace) -> int:
     return 0
 
 
-def _zip(options: argparse.Namespace) -> int:
-    from src.book import archive, paths
-    from src.book.notebooks import short
-    from src.book.site import build
-
-    file = archive.write_zip(build().folder, paths.build_dir() / f"{archive.FOLDER}.zip")
-    print(f"wrote {short(file)} ({file.stat().st_size / 1e6:.1f} MB)")
-    return 0
-
-
 def _book(options: argparse.Namespace) -> int:
     status = _run(options)
     try:
@@ -205,7 +195,6 @@ def _parser() -> argparse.ArgumentParser:
     results.add_argument("--seed", help="a whole number")
     site = command("site", _site, "render the book without running anything")
     site.add_argument("--clean", action="store_true", help="render every page anew")
-    command("zip", _zip, "render the book and pack the site into one file to download")
     book = command("book", _book, "run what is out of date, then render the book")
     _running_options(book)
     book.add_argument("--clean", action="store_true", help="render every page anew")

@@ -42,6 +42,7 @@ Profile = Literal["quick", "cpu", "gpu"]
 Statistic = Literal["mean", "difference", "ratio", "proportion", "max"]
 Kind = Literal["t", "bootstrap", "binomial", "exact", "timing"]
 Text = Annotated[str, Field(min_length=1)]
+Chapter = Annotated[str, Field(pattern=r"^[a-z0-9_]+/[a-z0-9_]+$")]
 _IDEA_WORDS = (8, 22)
 
 # Which statistics an interval kind can judge.
@@ -125,7 +126,7 @@ class Paper(_Model):
     arxiv: str | None = Field(default=None, pattern=r"^\d{4}\.\d{4,5}$")
     repository: str | None = Field(default=None, pattern=r"^https://")
     part: Text
-    chapter: Annotated[str, Field(pattern=r"^[a-z0-9_]+/[a-z0-9_]+$")]
+    chapter: Chapter
     idea: Text
     reruns: Text
     changes: tuple[str, ...] = ()
@@ -146,16 +147,24 @@ class Planned(_Model):
     id: Text
     title: Text
     year: int | None
-    chapter: Text
-    idea: str | None = None
+    chapter: Chapter
+    idea: str
 
     @field_validator("idea")
     @classmethod
-    def _one_sentence(cls, idea: str | None) -> str | None:
+    def _one_sentence(cls, idea: str) -> str:
         least, most = _IDEA_WORDS
-        if idea is not None and not (least <= len(idea.split()) <= most and idea.endswith(".")):
+        if not (least <= len(idea.split()) <= most and idea.endswith(".")):
             raise ValueError(f"write one sentence of {least} to {most} words, with its full stop")
         return idea
+
+    @field_validator("chapter")
+    @classmethod
+    def _in_a_part(cls, chapter: str) -> str:
+        part = chapter.split("/")[0]
+        if part not in PARTS:
+            raise ValueError(f"unknown part {part!r}; valid: {', '.join(PARTS)}")
+        return chapter
 
 
 def papers() -> dict[str, Paper]:

@@ -1,7 +1,8 @@
 """What Sphinx does for the scoreboard and the front page, beside the directives.
 
 The cell that measures a claim gets an anchor, and the site the scoreboard as CSV and JSON, the
-thumbnails of the chapters; scoreboard and catalogue each get the script that filters them.
+thumbnails of the chapters and itself as a zip; scoreboard and catalogue each get the script that
+filters them.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from src.book import catalogue
+from src.book import archive, catalogue
 from src.book.pages import downloads
 from src.book.pages.cells import anchor_of_cell, cells_of
 from src.book.pages.gallery import write_thumbnails
@@ -25,6 +26,8 @@ def connect(app: Sphinx) -> None:
     app.connect("doctree-read", mark_measuring_cells)
     app.connect("html-page-context", add_script)
     app.connect("build-finished", write_files)
+    # Of the whole site, so after everything that is written into it or taken out of it.
+    app.connect("build-finished", pack, priority=990)
 
 
 def claims_of(chapter: str) -> list[tuple[str, str]]:
@@ -72,6 +75,12 @@ def write_files(app: Sphinx, error: Exception | None) -> None:
     (site / downloads.CSV).write_text(downloads.as_csv(rows), encoding="utf-8")
     (site / downloads.JSON).write_text(downloads.as_json(rows), encoding="utf-8")
     write_thumbnails(site)
+
+
+def pack(app: Sphinx, error: Exception | None) -> None:
+    """Put the whole book beside the front page as one file to download."""
+    if error is None and app.builder.format == "html":
+        archive.write_zip(Path(app.outdir))
 
 
 def _source(cell: nodes.container) -> str:

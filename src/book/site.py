@@ -31,6 +31,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # The code that makes the pages; with the stage and `data/` it is all that the site depends on.
 _CODE = (
     "accessible",
+    "archive",
     "directives",
     "front",
     "htmlcheck",

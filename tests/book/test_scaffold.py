@@ -1,5 +1,6 @@
 """`make new`: the files that it writes run and pass as they are."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,12 +12,14 @@ from src.book import catalogue, scaffold
 from src.book.errors import BookError
 from tests.conftest import REPOSITORY
 
+IDEA = "Send messages through framelets rather than through the edges alone."
+
 
 @pytest.fixture
 def tree(book_root):
     shutil.copy(REPOSITORY / "chapters/TEMPLATE.py", book_root / "chapters")
-    row = '{"id": "ufg", "title": "How Framelets Help", "year": 2021, "chapter": "gnn/framelets"}\n'
-    (book_root / "data/papers/planned.jsonl").write_text(row)
+    row = {"id": "ufg", "title": "How Framelets Help", "year": 2021, "chapter": "gnn/framelets"}
+    (book_root / "data/papers/planned.jsonl").write_text(json.dumps(row | {"idea": IDEA}) + "\n")
     return book_root
 
 
@@ -56,9 +59,10 @@ def test_nothing_is_overwritten(tree):
 
 
 def test_a_topic_chapter_has_a_section_a_module_and_a_test_for_each_paper(tree):
-    row = '{{"id": "{}", "title": "About {}", "year": 2020, "chapter": "gnn/topics"}}\n'
-    rows = "".join(row.format(name, name.title()) for name in ("one-way", "other"))
-    (tree / "data/papers/planned.jsonl").write_text(rows)
+    about = {"year": 2020, "chapter": "gnn/topics", "idea": IDEA}
+    rows = [about | {"id": name, "title": f"About {name.title()}"} for name in ("one-way", "other")]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (tree / "data/papers/planned.jsonl").write_text(lines)
     written = {f.relative_to(tree).as_posix() for f in scaffold.new("gnn", "topics")}
     assert {"chapters/gnn/topics.py", "src/gnn/one_way.py", "src/gnn/other.py"} <= written
     assert {"tests/gnn/test_one_way.py", "data/papers/other.yml"} <= written

@@ -74,7 +74,7 @@ def test_the_workflows_are_those_that_the_project_needs():
     runs = {file.stem: " ".join(step.get("run", "") for step in steps(file)) for file in FILES}
     assert ".ci/run" in runs["ci"]
     assert "make results PROFILE=gpu" in runs["gpu"] and "gh pr create" in runs["gpu"]
-    assert "make book" in runs["publish"] and "make zip" in runs["publish"]
+    assert "make book" in runs["publish"]
 
 
 def test_nobody_elses_code_reaches_the_gpu_runner():

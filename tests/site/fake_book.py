@@ -139,6 +139,7 @@ def make_book(root: Path) -> Path:
     write(root / "chapters/gnn/other.py", OTHER)
     write(root / "data/papers/toy.yml", PAPER)
     planned = {"id": "later", "title": "A later paper", "year": 2021, "chapter": "vision/later"}
+    planned["idea"] = "Do what the others do once more, only later."
     write(root / "data/papers/planned.jsonl", json.dumps(planned) + "\n")
     ledger = {
         "measurements": [

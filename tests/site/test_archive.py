@@ -3,45 +3,57 @@
 import os
 import zipfile
 
-import pytest
+from src.book import archive
 
-from src.book import __main__, archive, paths
+LINK = '<p>Read.</p>\n<p class="take-along">Or <a href="papers-that-run.zip">all\nof it</a>.</p>\n'
 
 
 def make(site, times):
-    for name, text in (("index.html", "<p>"), ("pages/a.html", "<p>a"), ("b.png", "0")):
+    files = {
+        "index.html": LINK + '<article><img src="_images/shown.png"></article>',
+        "pages/a.html": '<p class="take-along">a</p>',
+        "b.png": "0",
+        "_images/shown.png": "1",
+        "_images/of_an_earlier_build.png": "2",
+    }
+    for name, text in files.items():
         (site / name).parent.mkdir(parents=True, exist_ok=True)
         (site / name).write_text(text)
         os.utime(site / name, (times, times))
     return site
 
 
+def unpack(file, folder):
+    with zipfile.ZipFile(file) as made:
+        made.extractall(folder)
+    return folder / "papers-that-run"
+
+
 def test_equal_sites_give_equal_bytes(tmp_path):
-    one = archive.write_zip(make(tmp_path / "one", 1e9), tmp_path / "one.zip")
-    two = archive.write_zip(make(tmp_path / "two", 1.5e9), tmp_path / "two.zip")
-    assert one.read_bytes() == two.read_bytes()
+    one = archive.write_zip(make(tmp_path / "one", 1e9)).read_bytes()
+    two = archive.write_zip(make(tmp_path / "two", 1.5e9)).read_bytes()
+    assert one == two
+    assert archive.write_zip(tmp_path / "two").read_bytes() == two  # the old zip is not packed
     (tmp_path / "two/b.png").write_text("1")
-    assert archive.write_zip(tmp_path / "two", two).read_bytes() != one.read_bytes()
-    assert not list(tmp_path.glob("*.part"))
+    assert archive.write_zip(tmp_path / "two").read_bytes() != one
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_the_files_are_as_in_the_site(tmp_path):
     site = make(tmp_path / "site", 1e9)
-    with zipfile.ZipFile(archive.write_zip(site, tmp_path / "a.zip")) as made:
-        made.extractall(tmp_path / "out")
-    for file in filter(os.path.isfile, site.rglob("*")):
-        there = tmp_path / "out/papers-that-run" / file.relative_to(site)
-        assert there.read_bytes() == file.read_bytes()
-        assert os.access(there, os.R_OK)
+    out = unpack(archive.write_zip(site), tmp_path / "out")
+    names = {file.relative_to(out).as_posix() for file in out.rglob("*") if file.is_file()}
+    assert names == {"index.html", "pages/a.html", "b.png", "_images/shown.png"}
+    for name in names - {"index.html"}:
+        assert (out / name).read_bytes() == (site / name).read_bytes()
+        assert os.access(out / name, os.R_OK)
 
 
-def test_a_folder_without_a_site_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="render the book first"):
-        archive.write_zip(tmp_path, tmp_path / "a.zip")
+def test_a_book_that_was_taken_along_does_not_offer_itself(tmp_path):
+    out = unpack(archive.write_zip(make(tmp_path / "site", 1e9)), tmp_path / "out")
+    assert (out / "index.html").read_text().startswith("<p>Read.</p>\n<article>")
 
 
-def test_the_command_packs_the_rendered_book(rendered, capsys):
-    assert __main__.main(["zip"]) == 0
-    assert "papers-that-run.zip" in capsys.readouterr().out
-    with zipfile.ZipFile(paths.build_dir() / "papers-that-run.zip") as made:
+def test_the_rendered_book_holds_its_zip(rendered):
+    with zipfile.ZipFile(rendered / "_build/html/papers-that-run.zip") as made:
         assert "papers-that-run/chapters/foundations/toy.html" in made.namelist()

@@ -21,11 +21,6 @@ def test_a_planned_paper_shows_its_idea_and_leads_to_a_title_search(toy):
     )
 
 
-def test_a_paper_without_an_idea_has_its_title_alone(toy):
-    html = "".join(section.html for section in catalogue(lambda target: f"{target}.html"))
-    assert "A later paper</a></th>" in html
-
-
 def test_the_script_is_loaded_on_the_catalogue_alone(rendered):
     site = rendered / "_build/html"
     users = [f.name for f in site.rglob("*.html") if "catalogue.js" in f.read_text("utf-8")]

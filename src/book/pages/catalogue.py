@@ -66,5 +66,5 @@ def _planned(paper: Planned, link: Link) -> str:
     )
 
 
-def _idea(idea: str | None) -> str:
-    return f'<br><span class="idea">{text(idea)}</span>' if idea else ""
+def _idea(idea: str) -> str:
+    return f'<br><span class="idea">{text(idea)}</span>'
