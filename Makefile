@@ -5,12 +5,22 @@ VENV   := .venv
 # The environment is ready when the stamp of these files' content is there; a change makes a new one.
 STAMP  := $(VENV)/.ready-$(shell cat requirements.txt constraints.txt pyproject.toml | cksum | tr ' ' '-')
 RUN    := $(VENV)/bin/python -m src.book
-CHAPTER ?=
+# Snakemake for clusters (workflow/) has an environment of its own: it leaves the book's pins alone.
+WORKFLOW := .venv-workflow
 PROFILE ?= cpu
+# What is given on the command line reaches the commands through the environment: neither make nor
+# the shell reads it as words of their own.
+override CHAPTER := $(value CHAPTER)
+override PROFILE := $(value PROFILE)
+override SEEDS := $(value SEEDS)
+override PART := $(value PART)
+override PAPER := $(value PAPER)
+override REPOSITORY := $(value REPOSITORY)
+export CHAPTER PROFILE SEEDS PART PAPER REPOSITORY
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint site accept results bench check new configure lock clean
+.PHONY: help book test lint site accept results drift bench times check new configure lock audit workflow clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,25 +41,40 @@ site: $(STAMP)  ## render the book from the last runs, without running anything
 	@$(RUN) site
 
 accept: $(STAMP)  ## adopt the last quick runs as the new reference (CHAPTER=part/name for one)
-	@$(RUN) accept $(CHAPTER)
+	@set -f; $(RUN) accept -- $$CHAPTER
 
-results: $(STAMP)  ## run a larger profile and write its ledger (PROFILE=cpu|gpu, CHAPTER=part/name)
-	@$(RUN) results --profile $(PROFILE) $(CHAPTER)
+results: $(STAMP)  ## run a larger profile and write its ledger (PROFILE=cpu|gpu, CHAPTER=part/name, SEEDS=0-4)
+	@set -f; $(RUN) results --profile="$$PROFILE" $${SEEDS:+--seeds="$$SEEDS"} -- $$CHAPTER
+
+drift: $(STAMP)  ## run quick afresh and list every number that moved (CHAPTER=part/name for one)
+	@set -f; $(RUN) drift -- $$CHAPTER
 
 bench: $(STAMP)  ## measure the timing claims and write them to the ledger
-	@for b in benchmarks/[a-z]*.py; do $(VENV)/bin/python -m benchmarks.$$(basename $$b .py) || exit 1; done
+	@for b in benchmarks/[a-z]*.py; do \
+	  $(VENV)/bin/python -m "benchmarks.$$(basename "$$b" .py)" || exit 1; done
+
+times: $(STAMP)  ## where the last runs' time went: start-up, imports, compute, rendering
+	@$(RUN) times
 
 check: $(STAMP)  ## the gates alone: references, catalogue, pairs
 	@$(RUN) check
 
 new: $(STAMP)  ## the files of a new chapter (PART=gnn CHAPTER=framelets PAPER=ufg)
-	@$(RUN) new $(PART) $(CHAPTER) $(PAPER)
+	@$(RUN) new -- "$$PART" "$$CHAPTER" $${PAPER:+"$$PAPER"}
 
 configure: $(STAMP)  ## set the repository's address (REPOSITORY=https://host/owner/name)
-	@$(RUN) configure $(if $(REPOSITORY),"$(REPOSITORY)")
+	@$(RUN) configure -- $${REPOSITORY:+"$$REPOSITORY"}
 
 lock: $(STAMP)  ## write constraints.txt from the environment as it is
 	@$(VENV)/bin/pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > constraints.txt
+
+audit: $(STAMP)  ## ask whether a pinned package has a known vulnerability
+	@$(VENV)/bin/python .ci/audit
+
+workflow: $(STAMP)  ## set up Snakemake in an environment of its own, for clusters (see workflow/)
+	@$(VENV)/bin/python -m venv $(WORKFLOW)
+	@$(WORKFLOW)/bin/python -m pip install -q --disable-pip-version-check -r requirements-workflow.txt
+	@echo "Snakemake $$($(WORKFLOW)/bin/snakemake --version) is ready: $(WORKFLOW)/bin/snakemake"
 
 clean:  ## remove everything that was built (the environment stays)
 	rm -rf _build

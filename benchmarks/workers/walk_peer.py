@@ -71,7 +71,7 @@ PEERS = {"pecanpy": pecanpy, "csrgraph": csrgraph, "torch_cluster": torch_cluste
 
 def main():
     job = json.loads(sys.stdin.readline())
-    arrays = np.load(job["file"])
+    arrays = np.load(job["file"], allow_pickle=False)
     given = [arrays[name].astype(np.int64) for name in ("indptr", "indices", "starts")]
     answers, sys.stdout = sys.stdout, sys.stderr
     walk = PEERS[job["peer"]](job, *given)

@@ -364,8 +364,8 @@ errors = {
     "central": ((f(x + steps) - f(x - steps)) / (2 * steps) - truth).abs(),
 }
 fig, ax = plt.subplots()
-for (name, error), colour in zip(errors.items(), COLOURS, strict=False):
-    ax.loglog(steps, error, "o-", markersize=3, color=colour, label=name)
+for (name, error), line in zip(errors.items(), ("o-", "s--"), strict=True):
+    ax.loglog(steps, error, line, markersize=3, label=name)
 ax.axvline(checks.DIFFERENCE_STEP, color=COLOURS[-1], linestyle=":")
 ax.text(1.4 * checks.DIFFERENCE_STEP, 1e-12, "nudge used\nin the checks")
 ax.set(xlabel="nudge $\\delta$", ylabel="error of the derivative of $\\sin x^2$")

@@ -474,8 +474,8 @@ print(run.measure("deepwalk", "C3", falls))
 # %% tags=["hide-input"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
 for (name, table), colour in zip(scores.items(), COLOURS, strict=False):
-    left.plot(shares, table.T, color=colour, lw=0.6, alpha=0.5)
-    left.plot(shares, table.mean(axis=0), "o-", color=colour, ms=4, label=name)
+    left.plot(shares, table.T, "-", color=colour, lw=0.6, alpha=0.5)
+    left.plot(shares, table.mean(axis=0), marker="o", color=colour, ms=4, label=name)
 left.set(xscale="log", xlabel="share of labels known", ylabel="micro-F1")
 left.set_xticks(shares, [f"{100 * share:.0f}%" for share in shares])
 left.minorticks_off()
@@ -626,8 +626,11 @@ for ax, found, which, title in (
 ):
     nx.draw_networkx_edges(novel, layout, ax=ax, edge_color="0.8", width=0.6)
     size = 15 + 6 * np.array([novel.degree(name) for name in novel])
-    colours = [COLOURS[cluster % len(COLOURS)] for cluster in found["clusters"][which]]
-    ax.scatter(*places.T, s=size, c=colours, edgecolors="white", linewidths=0.5, zorder=2)
+    clusters = np.array(found["clusters"][which])
+    for cluster, mark in zip(np.unique(clusters), "os^DvP*", strict=False):
+        here = clusters == cluster
+        ax.scatter(*places[here].T, s=size[here], color=COLOURS[cluster], marker=mark,
+                   edgecolors="white", linewidths=0.5, zorder=2)  # fmt: skip
     ax.set_title(title)
     ax.axis("off")
 run.figure(
@@ -784,11 +787,11 @@ print(run.measure("line", "C2", rows))
 fig, ax = plt.subplots()
 start_value = objectives[0]["start"][0]
 ceiling = 1.15 * start_value
-for way, colour in zip(reversed(ways), COLOURS, strict=False):
+for way, colour, look in zip(reversed(ways), COLOURS, ("o-", "s--", "^-."), strict=False):
     for number, found in enumerate(objectives):
         values = [min(ceiling, np.inf if v is None else v) for v in found[way]]
         label = None if number else way
-        ax.plot(sizes["rates"], values, "o-", color=colour, lw=1, ms=4, label=label)
+        ax.plot(sizes["rates"], values, look, color=colour, lw=1, ms=4, label=label)
 ax.axhline(start_value, color="black", lw=1, ls=":", label="before training")
 ax.set(xscale="log", xlabel="step size", ylabel="objective (nats an edge)")
 ax.set_xticks(sizes["rates"], [f"{rate:g}" for rate in sizes["rates"]])
@@ -1540,7 +1543,7 @@ fig, axes = plt.subplots(1, 9, figsize=(9, 1.5))
 for ax, shape in zip(axes, graphlets.graphlets(), strict=True):
     spots = places[shape.nodes]
     for a, b in sorted(shape.edges):
-        ax.plot(*zip(spots[a], spots[b], strict=True), color="black", lw=1, zorder=1)
+        ax.plot(*zip(spots[a], spots[b], strict=True), "k-", lw=1, zorder=1)
     for spot, orbit in zip(spots, shape.orbits, strict=True):
         ax.text(*spot, orbit, ha="center", va="center", fontsize=9,
                 bbox={"boxstyle": "circle,pad=0.25", "fc": "white", "ec": COLOURS[0]})  # fmt: skip

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from src.book.errors import BookError
+from src.book.files import trouble
 
 _STATUSES = """exit status:
   0    all is well
-  1    a chapter failed, or check found problems
+  1    a chapter failed, check found problems, or a number drifted
   2    wrong input: the message says what is valid
+  6    the machine: the disk is full, or cannot be written
   75   out of time (BOOK_BUDGET_S): what is finished is kept, run it again to go on
   130  interrupted
 run-one also says how the chapter failed:
@@ -24,19 +26,27 @@ environment:
   BOOK_BUDGET_S     seconds after which the larger profiles begin no new unit
   BOOK_BUILD        the folder for everything that is made (default: _build)
   BOOK_DATA_MIRROR  folders that hold data sets
+  BOOK_DOWNLOAD_S   seconds after which a download that stalls is given up (default: 30)
+  BOOK_LIMIT_S      seconds after which a chapter is ended, instead of its profile's
+  BOOK_MEMORY_GIB   memory at which a chapter is ended, instead of its profile's
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; return its exit status."""
-    options = _parser().parse_args(arguments)
     # A polite request to end is treated like Ctrl-C: kernels end with us.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        options = _parser().parse_args(arguments)
         return options.command(options)
     except BookError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if not (said := trouble(error)):
+            raise
+        print(f"error: {said}", file=sys.stderr)
+        return 6
     except KeyboardInterrupt:
         print("interrupted; what is finished is kept, run it again to go on", file=sys.stderr)
         return 130
@@ -48,7 +58,17 @@ def _run(options: argparse.Namespace) -> int:
     outcomes = runner.run_and_report(
         options.chapters or None, options.profile, jobs=options.jobs, force=options.force
     )
-    return runner.exit_status(outcomes)
+    return runner.exit_status(outcomes) or (0 if options.chapters else _misnamed())
+
+
+def _misnamed() -> int:
+    """Say which files are left out because of their names; return 1 if there are any."""
+    from src.book import notebooks
+
+    found = notebooks.misnamed()
+    for name in found:
+        print(f"error: {name!r} {notebooks.MISNAMED}", file=sys.stderr)
+    return 1 if found else 0
 
 
 def _run_one(options: argparse.Namespace) -> int:
@@ -81,29 +101,60 @@ def _accept(options: argparse.Namespace) -> int:
 
 
 def _results(options: argparse.Namespace) -> int:
-    from src.book import notebooks, parameters, runner
-    from src.book.accept import write_ledger
+    from src.book import larger, runner
 
     if options.profile == "quick":
         raise BookError("quick results are adopted by accept; results takes --profile cpu or gpu")
-    names = options.chapters
-    if not names:  # every chapter that has the profile
-        names = [
-            name
-            for name in notebooks.chapters()
-            if options.profile in parameters.profiles(name, notebooks.read_chapter(name))
-        ]
-    if not names:
-        raise BookError(f"no chapter has a {options.profile} profile")
-    given = {"seed": options.seed} if options.seed is not None else None
-    outcomes = runner.run_and_report(
-        names, options.profile, jobs=options.jobs, force=options.force, given=given
+    seeds = None if options.seeds is None else larger.parse_seeds(options.seeds)
+    done = larger.run_profile(
+        options.chapters or None, options.profile, seeds, jobs=options.jobs, force=options.force
     )
-    for outcome in outcomes:
-        if outcome.state in ("ok", runner.UP_TO_DATE):
-            print(f"wrote {notebooks.short(write_ledger(outcome.result))}")
-    print("the quick pages show these results: make book, then make accept")
-    return runner.exit_status(outcomes)
+    if table := larger.verdicts_by_seed(done.results):
+        print(table)
+    print(
+        "the quick pages show the results of the chapters' own seeds: make book, then make accept"
+    )
+    return runner.exit_status(done.outcomes)
+
+
+def _drift(options: argparse.Namespace) -> int:
+    from src.book import drift, paths
+    from src.book.files import write_atomically
+    from src.book.notebooks import short
+
+    found = drift.measure(options.chapters or None, jobs=options.jobs)
+    print(drift.table(found))
+    report = paths.build_dir() / "drift.xml"
+    write_atomically(report, drift.junit(found))
+    print(f"wrote {short(report)}")
+    far = [one.chapter for one in found if one.beyond]
+    if far:
+        print(f"look at {', '.join(far)}; if it is meant: make book, then make accept")
+    return 1 if far else 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from src.book import plan
+
+    runs = plan.plan(options.profile)
+    if options.out:
+        plan.write(runs, options.out)
+    else:
+        print(plan.as_json(runs), end="")
+    return 0
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from src.book import notebooks, plan, runner
+    from src.book.accept import write_ledger
+
+    outcomes = plan.look(options.profile, options.chapters or None)
+    print(runner.table(outcomes))
+    if options.profile != "quick":
+        for outcome in outcomes:
+            if outcome.state == "ok":
+                print(f"wrote {notebooks.short(write_ledger(outcome.result))}")
+    return plan.exit_status(outcomes)
 
 
 def _site(options: argparse.Namespace) -> int:
@@ -114,7 +165,9 @@ def _site(options: argparse.Namespace) -> int:
     what = "rendered" if built.rendered else "up to date"
     index = short(built.folder / "index.html")
     print(f"{index}: {built.pages} pages, {what} in {built.seconds:.1f} s")
-    return 0
+    for problem in built.problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return 1 if built.problems else 0
 
 
 def _book(options: argparse.Namespace) -> int:
@@ -124,6 +177,13 @@ def _book(options: argparse.Namespace) -> int:
     except BookError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def _times(options: argparse.Namespace) -> int:
+    from src.book import times
+
+    print(times.table(options.profile))
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -192,12 +252,28 @@ def _parser() -> argparse.ArgumentParser:
     _chapters_option(accepting)
     results = command("results", _results, "run a larger profile and write its ledger")
     _running_options(results, profile="cpu")
-    results.add_argument("--seed", help="a whole number")
+    results.add_argument(
+        "--seeds", help="such as 0-4 or 0,1,2 (default: the chapters' own seed); a seed other than "
+        "the chapter's own writes a ledger file of its own",
+    )  # fmt: skip
+    words = "print what a cluster must know of each run: whether it is needed, and its resources"
+    planning = command("plan", _plan, words)
+    planning.add_argument("--profile", default="cpu", help="quick, cpu (default) or gpu")
+    planning.add_argument("--out", type=Path, help="a file for the plan, instead of the screen")
+    words = "say how the last runs went and write the larger profiles' ledger; nothing is run"
+    collecting = command("collect", _collect, words)
+    _chapters_option(collecting)
+    collecting.add_argument("--profile", default="cpu", help="quick, cpu (default) or gpu")
+    drifting = command("drift", _drift, "run quick afresh and list every number that moved")
+    _chapters_option(drifting)
+    _jobs_option(drifting)
     site = command("site", _site, "render the book without running anything")
     site.add_argument("--clean", action="store_true", help="render every page anew")
     book = command("book", _book, "run what is out of date, then render the book")
     _running_options(book)
     book.add_argument("--clean", action="store_true", help="render every page anew")
+    times = command("times", _times, "say where the last runs' time went, chapter by chapter")
+    times.add_argument("--profile", default="quick", help="quick (default), cpu or gpu")
     _chapters_option(command("check", _check, "look for what a good book must not hold"))
     words = "set the repository's address, and write the notebooks' install cells"
     configure = command("configure", _configure, words)
@@ -218,8 +294,12 @@ def _chapters_option(parser: argparse.ArgumentParser) -> None:
 def _running_options(parser: argparse.ArgumentParser, profile: str = "quick") -> None:
     _chapters_option(parser)
     parser.add_argument("--profile", default=profile, help=f"quick, cpu or gpu (default {profile})")
-    parser.add_argument("--jobs", type=_positive, help="chapters at a time (default: by cores)")
+    _jobs_option(parser)
     parser.add_argument("--force", action="store_true", help="run even what is up to date")
+
+
+def _jobs_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--jobs", type=_positive, help="chapters at a time (default: by cores)")
 
 
 def _positive(text: str) -> int:

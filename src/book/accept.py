@@ -4,6 +4,7 @@ from pathlib import Path
 
 from src.book import dependencies, gates, ledger, notebooks, paths
 from src.book.errors import BookError, choose
+from src.book.files import write_atomically
 from src.book.install import with_install_cell
 from src.book.references import reference
 from src.book.results import Result, read_result, why_stale
@@ -39,7 +40,7 @@ def accept(chapters: list[str] | None = None) -> list[Path]:
     for name, notebook in ready.items():
         pair, entry = notebooks.chapter_file(name, ".ipynb"), paths.results_file(name, "quick")
         before = [file.read_bytes() if file.exists() else None for file in (pair, entry)]
-        ledger.write_atomically(pair, notebooks.dumps(with_install_cell(notebook)))
+        write_atomically(pair, notebooks.dumps(with_install_cell(notebook)))
         write_ledger(read_result(name, "quick"))
         after = [file.read_bytes() for file in (pair, entry)]
         changed += [f for f, b, a in zip((pair, entry), before, after, strict=True) if b != a]
@@ -47,7 +48,10 @@ def accept(chapters: list[str] | None = None) -> list[Path]:
 
 
 def write_ledger(result: Result) -> Path:
-    """Write the ledger entry of a run that went well; return the file."""
+    """Write the ledger entry of a run that went well; return the file.
+
+    A run with another seed than the chapter's own has a file beside the entry that pages show.
+    """
     entry: dict[str, object] = {
         "seed": result.seed,
         "measurements": result.measurements,
@@ -59,8 +63,14 @@ def write_ledger(result: Result) -> Path:
         # What the work took, also where it was done in several calls.
         seconds = round(result.seconds + result.kept_seconds, 2)
         entry |= {"data": result.data, "models": result.models, "seconds": seconds}
+        entry |= {
+            "startup_seconds": result.startup_seconds,
+            "peak_memory_mb": result.peak_memory_mb,
+        }
+        if result.gpu_peak_memory_mb:
+            entry["gpu_peak_memory_mb"] = result.gpu_peak_memory_mb
         entry["provenance"] = result.provenance
-    return ledger.write(result.chapter, result.profile, entry)
+    return ledger.write(result.chapter, result.profile, entry, result.parameters.get("seed"))
 
 
 def _code_of(result: Result) -> str:

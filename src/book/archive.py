@@ -29,6 +29,8 @@ def write_zip(site: Path) -> Path:
             unseen = file.parent.name == "_images" and file.resolve() not in shown
             if file in (target, part) or unseen or not file.is_file():
                 continue
+            if file.is_symlink():  # it may lead out of the site
+                continue
             about = zipfile.ZipInfo(f"{FOLDER}/{name}", _WHEN)
             about.create_system, about.external_attr = 3, _MODE
             packed = file.suffix in _PACKED

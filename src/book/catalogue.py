@@ -5,6 +5,7 @@ yet are one line each in `data/papers/planned.jsonl`.
 """
 
 import json
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from src.book import paths
 from src.book.dependencies import papers_of
 from src.book.errors import BookError, choose
+from src.book.files import read_text
 
 PARTS = {
     "foundations": "Foundations",
@@ -41,8 +43,11 @@ PROFILES = ("quick", "cpu", "gpu")
 Profile = Literal["quick", "cpu", "gpu"]
 Statistic = Literal["mean", "difference", "ratio", "proportion", "max"]
 Kind = Literal["t", "bootstrap", "binomial", "exact", "timing"]
-Text = Annotated[str, Field(min_length=1)]
 Chapter = Annotated[str, Field(pattern=r"^[a-z0-9_]+/[a-z0-9_]+$")]
+Text = Annotated[str, Field(min_length=1)]
+# One line without control characters: these words also become comments and headings.
+Line = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f\u{85}\u{2028}\u{2029}]+$")]
+_ID = re.compile(r"[a-z0-9][a-z0-9-]*")
 _IDEA_WORDS = (8, 22)
 
 # Which statistics an interval kind can judge.
@@ -119,12 +124,12 @@ class Paper(_Model):
     """A paper that runs: its facts and its claims."""
 
     id: Text
-    title: Text
-    authors: tuple[Text, ...] = Field(min_length=1)
+    title: Line
+    authors: tuple[Line, ...] = Field(min_length=1)
     year: int = Field(ge=1900, le=2100)
-    venue: str | None = None
+    venue: Line | None = None
     arxiv: str | None = Field(default=None, pattern=r"^\d{4}\.\d{4,5}$")
-    repository: str | None = Field(default=None, pattern=r"^https://")
+    repository: str | None = Field(default=None, pattern=r"""^https://[^\s"'<>]+$""")
     part: Text
     chapter: Chapter
     idea: Text
@@ -144,8 +149,8 @@ class Paper(_Model):
 class Planned(_Model):
     """A paper in scope that has no chapter yet."""
 
-    id: Text
-    title: Text
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    title: Line
     year: int | None
     chapter: Chapter
     idea: str
@@ -174,7 +179,7 @@ def papers() -> dict[str, Paper]:
         BookError: if an entry cannot be read, naming file, line and field.
     """
     order = list(PARTS)
-    found = [_entry(file) for file in sorted(paths.papers_dir().glob("*.yml"))]
+    found = [_entry(file) for file in paths.paper_files()]
     found.sort(key=lambda p: (order.index(p.part), p.chapter, p.year, p.id))
     return {p.id: p for p in found}
 
@@ -185,7 +190,7 @@ def paper(name: str) -> Paper:
     Raises:
         BookError: listing the valid ids if there is no such paper.
     """
-    ids = sorted(file.stem for file in paths.papers_dir().glob("*.yml"))
+    ids = [file.stem for file in paths.paper_files()]
     return _entry(paths.papers_dir() / f"{choose('paper', name, ids)}.yml")
 
 
@@ -240,7 +245,7 @@ def planned() -> list[Planned]:
     if not file.exists():
         return []
     running, rows = papers(), []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(file).splitlines(), start=1):
         try:
             row = Planned.model_validate_json(line)
         except ValidationError as error:
@@ -259,9 +264,9 @@ def read_paper(file: Path) -> Paper:
     Raises:
         BookError: naming file, line and field.
     """
-    text = file.read_text(encoding="utf-8")
-    loader = _SAFE_LOADER(text)
+    text = read_text(file)
     try:
+        loader = _SAFE_LOADER(text)
         node = loader.get_single_node()
         content = loader.construct_document(node) if node is not None else None
     except yaml.YAMLError as error:
@@ -271,6 +276,11 @@ def read_paper(file: Path) -> Paper:
         raise BookError(f"{_short(file)}, line {line}: not valid YAML: {what}") from None
     if not isinstance(content, dict):
         raise BookError(f"{_short(file)}, line 1: the entry must be a mapping of fields")
+    if not _ID.fullmatch(file.stem):
+        raise BookError(
+            f"{_short(file)!r}: the file's name is the paper's id; "
+            "rename it in lower-case words joined by hyphens"
+        )
     if "id" in content:
         raise BookError(f"{_short(file)}: the file's name is the id; remove the field id")
     try:
@@ -279,6 +289,8 @@ def read_paper(file: Path) -> Paper:
     except ValidationError as error:
         problems = "\n".join(_describe(file, node, e) for e in error.errors())
         raise BookError(problems) from None
+    except TypeError as error:  # a field's name that is no text, such as a date
+        raise BookError(f"{_short(file)}: {error}") from None
 
 
 def _describe(file: Path, node: yaml.Node | None, error: dict) -> str:

@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, is_dataclass
 from hashlib import sha256
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from src.book import catalogue, claims, events, figures, ledger, paths
+from src.book import catalogue, claims, events, figures, ledger, machine, paths, series
 from src.book.errors import BookError, choose
+from src.book.files import write_atomically
 from src.book.statistics import NOT_TESTED
 from src.book.tables import Table
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _STARTED = time.monotonic()
+_TOOK = ("seconds", "peak_mb", "gpu_peak_mb")  # what a unit cost, kept with its result
 
 
 class OutOfTime(BookError):
@@ -58,9 +61,12 @@ def start(chapter: str, *, profile: str, seed: int, sizes: dict[str, dict]) -> "
     if profile == "quick":
         torch.set_num_threads(1)  # other numbers of threads round differently
     # On a GPU some operations have no deterministic form: there it is asked for, not enforced.
-    torch.use_deterministic_algorithms(profile != "gpu")
+    # `torch.use_deterministic_algorithms` also tells the compiler, which costs a second to load.
+    torch.set_deterministic_debug_mode("default" if profile == "gpu" else "error")
     # It would also fill new memory with NaN, which costs small networks a sixth of their time.
     torch.utils.deterministic.fill_uninitialized_memory = False
+    if profile == "gpu":
+        machine.watch_gpu()
     run = Run(chapter, profile, seed, SimpleNamespace(**sizes[profile]), tuple(sizes))
     events.emit("start", chapter=chapter, profile=profile, seed=seed, provenance=run.provenance())
     return run
@@ -88,9 +94,14 @@ class Run:
         return f"{self.chapter}, profile {self.profile}, seed {self.seed}, on {self.device.type}"
 
     def provenance(self) -> dict:
-        """Return device, versions, commit and date of this run."""
-        device = ledger.device_name(cuda=self.device.type == "cuda")
-        return {**ledger.provenance(), "device": device, "threads": torch.get_num_threads()}
+        """Return machine, versions, commit and date of this run."""
+        on_gpu = self.device.type == "cuda"
+        return {
+            **ledger.provenance(),
+            "device": ledger.device_name(cuda=on_gpu),
+            "threads": torch.get_num_threads(),
+            **({"gpu": machine.gpu()} if on_gpu else {}),
+        }
 
     def generator(self, *keys: int | str) -> torch.Generator:
         """Return a CPU generator for one purpose, seeded by the run's seed and the keys.
@@ -120,9 +131,9 @@ class Run:
         if self.profile == "quick":
             return _plain(name, "result", function(*args, **kwargs))
         file = self._unit_file(name, function, args, kwargs)
-        if file.exists():
-            kept = json.loads(file.read_text(encoding="utf-8"))
-            events.emit("unit", name=name, seconds=kept["seconds"], kept=True)
+        if kept := _kept(file):
+            took = {k: kept[k] for k in _TOOK if k in kept}
+            events.emit("unit", name=name, kept=True, **took)
             return kept["result"]
         budget = os.environ.get("BOOK_BUDGET_S")
         if budget and time.monotonic() - _STARTED > float(budget):
@@ -130,12 +141,13 @@ class Run:
         began = time.perf_counter()
         result = _plain(name, "result", function(*args, **kwargs))
         seconds = round(time.perf_counter() - began, 2)
-        content = {"unit": name, "seconds": seconds, "result": result}
-        ledger.write_atomically(file, json.dumps(content) + "\n")
-        events.emit("unit", name=name, seconds=seconds, kept=False)
+        took = {"seconds": seconds, **machine.peaks()}
+        content = {"unit": name, **took, "result": result}
+        write_atomically(file, json.dumps(content) + "\n")
+        events.emit("unit", name=name, kept=False, **took)
         return result
 
-    def _unit_file(self, name: str, function: Callable, args: tuple, kwargs: dict) -> Any:
+    def _unit_file(self, name: str, function: Callable, args: tuple, kwargs: dict) -> Path:
         from src.book.dependencies import code_fingerprint
 
         module = getattr(function, "__module__", None) or ""
@@ -198,8 +210,10 @@ class Run:
             alt: a sentence for somebody who cannot see it (at least 20 characters).
 
         Raises:
-            BookError: if name, caption or alt text will not do.
+            BookError: if name, caption or alt text will not do, if two labelled series differ by
+                colour alone, or if a colour is not the book's.
         """
+        series.check_series(fig, name)
         figures.display_figure(fig, name, caption, alt)
 
     def verdicts(self, paper: str | None = None) -> Table:
@@ -287,6 +301,15 @@ class Run:
     def _lead(self, paper: str) -> list[str]:
         """Return the paper's column, which only chapters of several papers need."""
         return [paper] if len(self.papers) > 1 else []
+
+
+def _kept(file: Path) -> dict | None:
+    """Return what a unit has kept; None if it has not run, or a damaged disk spoiled it."""
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        return kept if {"seconds", "result"} <= kept.keys() else None
+    except (FileNotFoundError, ValueError, AttributeError):
+        return None
 
 
 def _numbers(measured: dict) -> str:

@@ -7,18 +7,19 @@ and place in a mirror. Nothing is used before its checksum was verified.
 import hashlib
 import os
 import shutil
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from src.book import events, paths
+from src.book.download import download
 from src.book.errors import BookError, choose
+from src.book.files import read_text, replacing, trouble
 
-_TIMEOUT_S = 30
+_Name = Annotated[str, Field(pattern=r"^[\w-][\w.+-]*$")]  # of a file; never a path
 
 
 class File(BaseModel):
@@ -28,7 +29,7 @@ class File(BaseModel):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     bytes: Annotated[int, Field(gt=0)]
     url: Annotated[str, Field(pattern=r"^https://")] | None
-    mirror: str
+    mirror: Annotated[str, Field(pattern=r"^([\w-][\w.+-]*/)*[\w-][\w.+-]*$")]
 
 
 class Dataset(BaseModel):
@@ -38,7 +39,7 @@ class Dataset(BaseModel):
     description: str
     licence: str
     citation: str
-    files: Annotated[dict[str, File], Field(min_length=1)]
+    files: Annotated[dict[_Name, File], Field(min_length=1)]
 
     @property
     def sha256(self) -> str:
@@ -59,9 +60,14 @@ def registry() -> dict[str, Dataset]:
 
 @cache
 def _load(file: Path, _changed: int) -> dict[str, Dataset]:
-    content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     try:
-        return {name: Dataset.model_validate(entry) for name, entry in content.items()}
+        content = yaml.safe_load(read_text(file)) or {}
+        return TypeAdapter(dict[_Name, Dataset]).validate_python(content)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        what = getattr(error, "problem", None) or error
+        raise BookError(f"data/datasets.yml{line}: not valid YAML: {what}") from None
     except ValidationError as error:
         first = error.errors()[0]
         raise BookError(f"data/datasets.yml, field {first['loc']}: {first['msg']}") from None
@@ -79,65 +85,59 @@ def fetch(name: str) -> Path:
     """
     dataset = registry()[choose("data set", name, sorted(registry()))]
     folder = paths.cache_dir() / "data" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    for file_name, file in dataset.files.items():
-        target = folder / file_name
-        if not _matches(target, file):
-            _obtain(name, file, target)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file_name, file in dataset.files.items():
+            target = folder / file_name
+            if _difference(target, file):
+                _obtain(name, file, target)
+    except OSError as error:
+        raise BookError(f"data set {name}: {trouble(error) or error}") from None
     events.emit("fetch", name=name, sha256=dataset.sha256)
     return folder
 
 
 def _obtain(name: str, file: File, target: Path) -> None:
     """Put a verified file at `target`, from a mirror or the network."""
-    wrong = []
+    problems = []
     for mirror in filter(None, os.environ.get("BOOK_DATA_MIRROR", "").split(os.pathsep)):
         source = Path(mirror) / file.mirror
-        if _matches(source, file):
-            _copy(source, target)
+        if not Path(mirror).is_dir():
+            problems.append(f"the mirror {mirror} is no folder")
+        elif wrong := _difference(source, file):
+            problems.append(f"{source} {wrong}")
+        else:
+            with replacing(target) as temporary:
+                shutil.copyfile(source, temporary)
             return
-        if source.exists():
-            wrong.append(f"{source} has another checksum than the registry")
-    problem = "it has no URL of its own: a mirror is needed"
-    if file.url is not None:
+    if file.url is None:
+        problems.append("it has no URL of its own: a mirror is needed")
+    else:
         try:
-            _download(file, target)
+            with replacing(target) as temporary:
+                download(file.url, temporary, file.bytes)
+                if wrong := _difference(temporary, file):
+                    raise BookError(f"what came {wrong}")
             return
-        except Exception as error:  # whatever the network does, the remedy is the same
-            problem = f"{file.url} failed: {error}"
+        except BookError as error:
+            problems.append(f"{file.url} failed: {error}")
     raise BookError(
-        f"data set {name}: cannot get {target.name}: {'; '.join([*wrong, problem])}.\n"
+        f"data set {name}: cannot get {target.name}: {'; '.join(problems)}. "
         f"Set BOOK_DATA_MIRROR to a folder that holds {file.mirror}, or use the quick profile, "
         "which needs no download."
     )
 
 
-def _download(file: File, target: Path) -> None:
-    import pooch
-
-    # Pooch verifies the checksum on a temporary name and moves the file into place afterwards.
-    pooch.retrieve(
-        file.url,
-        known_hash=f"sha256:{file.sha256}",
-        fname=target.name,
-        path=target.parent,
-        downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_S),
-    )
-
-
-def _copy(source: Path, target: Path) -> None:
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    os.close(handle)
+def _difference(path: Path, file: File) -> str:
+    """Return how a file differs from the registered one, "" if it is the one."""
     try:
-        shutil.copyfile(source, temporary)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _matches(path: Path, file: File) -> bool:
-    if not path.is_file() or path.stat().st_size != file.bytes:
-        return False
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
+        size = path.stat().st_size
+        if size == file.bytes:
+            with path.open("rb") as stream:
+                if hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256:
+                    return ""
+        return f"has another checksum than the registry ({size} bytes, of {file.bytes})"
+    except FileNotFoundError:
+        return "does not exist"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"

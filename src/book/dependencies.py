@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from src.book import paths
+from src.book.one_look import once
 
 _EXECUTOR = "src.book.execute"
 _CHAPTER_FIELD = re.compile(r"""^chapter:\s*["']?([^\s"'#]+)""", re.MULTILINE)
@@ -39,7 +40,7 @@ def inputs(chapter: str, profile: str) -> dict[str, str]:
         files += [paths.results_file(chapter, other) for other in ("cpu", "gpu", "timing")]
     files.append(root / "constraints.txt")
     found = {_name(file, root): _checksum(file) for file in files if file.is_file()}
-    modules = closure_of_file(source) | closure([_EXECUTOR])
+    modules = closure_of_file(source) | _executor()
     found |= {module: _checksum(file) for module, file in modules.items()}
     found["python"] = platform.python_version()
     found["parameters"] = parameter_text({})
@@ -77,23 +78,33 @@ def changed_data(fetched: list[dict]) -> list[str]:
 
 def papers_of(chapter: str) -> list[Path]:
     """Return the catalogue files of a chapter's papers (found by their text, not validated)."""
-    found = []
-    for file in sorted(paths.papers_dir().glob("*.yml")):
+    return _papers().get(chapter, [])
+
+
+@once
+def _papers() -> dict[str | None, list[Path]]:
+    """Return the catalogue files by the chapter that they name."""
+    found: dict[str | None, list[Path]] = {}
+    for file in paths.paper_files():
         stat = file.stat()
-        if _chapter_of(file, stat.st_mtime_ns, stat.st_size) == chapter:
-            found.append(file)
+        found.setdefault(_chapter_of(file, stat.st_mtime_ns, stat.st_size), []).append(file)
     return found
 
 
 @lru_cache(maxsize=2000)
 def _chapter_of(paper: Path, _changed: int, _size: int) -> str | None:
-    field = _CHAPTER_FIELD.search(paper.read_text(encoding="utf-8"))
+    field = _CHAPTER_FIELD.search(paper.read_text(encoding="utf-8", errors="replace"))
     return field.group(1) if field else None
+
+
+@once
+def _executor() -> dict[str, Path]:
+    return closure([_EXECUTOR])
 
 
 def closure_of_file(file: Path) -> dict[str, Path]:
     """Return the modules of `src` that a chapter's source imports, directly or not."""
-    return closure(_imports(file, package=""))
+    return closure(_imports(file, ""))
 
 
 def closure(modules: Iterable[str], skip: Callable[[str], bool] | None = None) -> dict[str, Path]:
@@ -141,11 +152,12 @@ def chapter_code(chapter: str) -> str:
     source = paths.chapters_dir() / f"{chapter}.py"
     if not source.is_file():
         return ""
-    modules = closure(_imports(source, package=""), skip=_is_machinery)
+    modules = closure(_imports(source, ""), skip=_is_machinery)
     lines = [_code(source), *(f"{name} {_code(file)}" for name, file in sorted(modules.items()))]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+@once
 def module_file(module: str) -> Path | None:
     """Return the file of a module of `src`, or None if there is none (a name, or not ours)."""
     first, *rest = module.split(".")
@@ -163,6 +175,7 @@ def _is_machinery(module: str) -> bool:
     return module.split(".")[:2] == ["src", "book"]
 
 
+@once
 def _imports(file: Path, package: str) -> list[str]:
     """Return what a file imports from `src`: modules, and names that may be modules."""
     stat = file.stat()
@@ -265,6 +278,7 @@ def _code_checksum(file: Path, _changed: int, _size: int) -> str:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
+@once
 def _checksum(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 

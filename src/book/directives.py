@@ -33,6 +33,7 @@ _SOURCES = (".ipynb", ".md")
 def setup(app: Sphinx) -> dict:
     """Register the extension."""
     app.setup_extension("src.book.page_parts")
+    app.setup_extension("src.book.page_times")
     for name in DIRECTIVES:
         app.add_directive(name, FromData)
     app.connect("doctree-read", add_at_a_glance)

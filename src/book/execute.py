@@ -6,6 +6,9 @@ notebook and its traceback beside it.
 """
 
 import logging
+import math
+import os
+import re
 import shutil
 import signal
 import time
@@ -16,7 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.book import dependencies, events, kernel, locks, notebooks, parameters
-from src.book.errors import choose
+from src.book.errors import BookError, choose
+from src.book.files import trouble
+from src.book.own_limits import own_limits
 from src.book.results import Result, RunFiles
 
 if TYPE_CHECKING:
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
 
 _START_TIMEOUT_S = 120  # a kernel starts in one second; a machine under load needs longer
 _OUTPUT_TIMEOUT_S = 60
+_MORE = "make it do less, or allow it more by the environment variable"
+_STARTS = re.compile(r"^\w+ = start\(", re.MULTILINE)  # the cell that makes the run context
 
 
 @dataclass(frozen=True)
@@ -35,19 +42,21 @@ class Limits:
         budget_s: the seconds that a chapter of one paper should take at most; over it is a warning.
         limit_s: the seconds after which the run is ended.
         memory_gib: the resident memory at which the run is ended.
+        gpus: how many GPUs it needs; a cluster's scheduler gives them.
     """
 
     threads: int
     budget_s: float
     limit_s: float
     memory_gib: float
+    gpus: int = 0
 
 
 PROFILES = {
     # The quick limit leaves room for machines that are slow or busy.
     "quick": Limits(threads=1, budget_s=30, limit_s=240, memory_gib=2),
     "cpu": Limits(threads=2, budget_s=60 * 60, limit_s=4 * 60 * 60, memory_gib=8),
-    "gpu": Limits(threads=8, budget_s=60 * 60, limit_s=4 * 60 * 60, memory_gib=64),
+    "gpu": Limits(threads=8, budget_s=60 * 60, limit_s=4 * 60 * 60, memory_gib=64, gpus=1),
 }
 
 
@@ -81,12 +90,13 @@ def execute(
         began = time.monotonic()
         # The checksums come first: what is edited from here on makes the run stale.
         inputs = dependencies.inputs(chapter, profile)
-        notebook = notebooks.read_source(source.read_text(encoding="utf-8"))
+        notebook = notebooks.read_chapter(chapter)
         asked = parameters.validate(chapter, notebook, {**(given or {}), "profile": profile})
         declared = parameters.schema(chapter, notebook)
         unusual = {k: v for k, v in asked.items() if k != "profile" and v != declared[k]}
         inputs["parameters"] = dependencies.parameter_text(unusual)
-        attempt = _Attempt(chapter, notebook, asked, limits)
+        aside = files.of(".models") if unusual else None
+        attempt = _Attempt(chapter, notebook, asked, limits, aside)
         attempt.run(source.parent)
         result = Result(
             chapter,
@@ -103,15 +113,37 @@ def execute(
 
 
 def limits_of(chapter: str, profile: str) -> Limits:
-    """Return a chapter's limits: a chapter of several papers may take twice the time.
+    """Return a chapter's limits: the profile's, or its own where its header declares some.
+
+    A chapter of several papers may take twice the quick profile's time.
+
+    `BOOK_LIMIT_S` and `BOOK_MEMORY_GIB` take the place of the profile's.
 
     Raises:
-        BookError: listing the valid profiles.
+        BookError: listing the valid profiles, naming what is wrong in the header, or if a variable
+            is not a number above 0.
     """
     limits = PROFILES[choose("profile", profile, list(PROFILES))]
     if profile == "quick" and len(dependencies.papers_of(chapter)) > 1:
-        return replace(limits, budget_s=2 * limits.budget_s, limit_s=2 * limits.limit_s)
-    return limits
+        limits = replace(limits, budget_s=2 * limits.budget_s, limit_s=2 * limits.limit_s)
+    limits = replace(limits, **own_limits(chapter, profile, list(PROFILES)))
+    return replace(
+        limits,
+        limit_s=_asked("BOOK_LIMIT_S", limits.limit_s),
+        memory_gib=_asked("BOOK_MEMORY_GIB", limits.memory_gib),
+    )
+
+
+def _asked(variable: str, usual: float) -> float:
+    """Return the number in an environment variable, or the usual one."""
+    text = os.environ.get(variable) or str(usual)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise BookError(f"{variable} must be a number above 0, not {text!r}")
+    return number
 
 
 def kill_running() -> None:
@@ -127,11 +159,20 @@ _running: dict[kernel.Guard, Path] = {}
 class _Attempt:
     """One execution of a notebook: what came out, and how it ended."""
 
-    def __init__(self, chapter: str, notebook: "NotebookNode", asked: dict, limits: Limits) -> None:
+    def __init__(
+        self,
+        chapter: str,
+        notebook: "NotebookNode",
+        asked: dict,
+        limits: Limits,
+        models: Path | None,
+    ) -> None:
         self.chapter, self.source, self.asked, self.limits = chapter, notebook, asked, limits
+        self.models = models  # the folder for the weights that it trains; None for the book's
         self.executed: NotebookNode = notebook
         self.first_cell = self.last_cell = time.monotonic()
         self.begun = 0  # code cells of the source that were begun
+        self.imports: dict[str, float] = {}  # what it took until the run context was there
         self.log = ""
         self.told: dict[str, object] = {}
 
@@ -142,6 +183,8 @@ class _Attempt:
             _running[guard] = private
             record = private / "events.jsonl"
             env = kernel.environment(self.limits.threads, private, record)
+            if self.models:
+                env["BOOK_MODELS"] = str(self.models.resolve())
             try:
                 self._papermill(guard, kernel.manager_class(guard, private, env, folder))
                 ending = self._check_complete()
@@ -154,13 +197,16 @@ class _Attempt:
             finally:
                 guard.end()
                 _running.pop(guard, None)
+            told = events.read(record)
             self.told = {
                 **ending,
                 "seconds": _round(self.last_cell - self.first_cell),
+                **self.imports,
                 "cpu_seconds": _round(guard.cpu_seconds),
-                "peak_memory_mb": _round(guard.peak_mb),
+                "peak_memory_mb": _round(max(guard.peak_mb, _largest(told, "peak_mb"))),
+                "gpu_peak_memory_mb": _round(_largest(told, "gpu_peak_mb")),
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-                **_handed_in(record),
+                **_handed_in(told),
             }
 
     def _papermill(self, guard: kernel.Guard, manager: type) -> None:
@@ -175,9 +221,15 @@ class _Attempt:
         def begin(cell: dict, cell_index: int) -> None:
             self.begun += "injected-parameters" not in cell.metadata.get("tags", [])
 
-        def done(**_: object) -> None:
+        def done(cell: dict, **_: object) -> None:
             self.last_cell = time.monotonic()
             guard.sample()
+            if not self.imports and _STARTS.search(cell.source):
+                seconds, cpu = self.last_cell - self.first_cell, guard.cpu_seconds
+                self.imports = {
+                    "import_seconds": _round(seconds),
+                    "import_cpu_seconds": _round(cpu),
+                }
 
         papermill.execute_notebook(
             self.source,
@@ -215,10 +267,12 @@ class _Attempt:
         if isinstance(error, PapermillExecutionError):
             self.log = "\n".join(notebooks.without_colour(line) for line in error.traceback)
         if guard.exceeded == "time":
-            return self._failed("time", f"ended: over its limit of {self.limits.limit_s:g} s")
+            limit = f"{self.limits.limit_s:g} s"
+            return self._failed("time", f"ended: over its limit of {limit}; {_MORE} BOOK_LIMIT_S")
         if guard.exceeded == "memory":
             limit = f"{self.limits.memory_gib:g} GiB"
-            return self._failed("memory", f"ended: over its memory limit of {limit}")
+            reason = f"ended: over its memory limit of {limit}; {_MORE} BOOK_MEMORY_GIB"
+            return self._failed("memory", reason)
         if isinstance(error, PapermillExecutionError):
             reason = f"{error.ename}: {error.evalue}".strip().split("\n")[0]
             if error.ename == "OutOfTime":
@@ -227,7 +281,9 @@ class _Attempt:
             return self._failed("raised", reason)
         if isinstance(error, DeadKernelError):
             return self._failed("died", f"the kernel died: {_death(code)}")
-        return self._failed("machine", f"{type(error).__name__}: {error}".split("\n")[0])
+        told = trouble(error) if isinstance(error, OSError) else ""
+        reason = told or f"{type(error).__name__}: {error}".split("\n")[0]
+        return self._failed("machine", f"the kernel did not start: {reason}")
 
     def _failed(self, failure: str, reason: str) -> dict[str, object]:
         number, code = self._cell()
@@ -246,9 +302,8 @@ class _Attempt:
         return number, text.split("\n")[0]
 
 
-def _handed_in(record: Path) -> dict[str, object]:
+def _handed_in(told: list[dict]) -> dict[str, object]:
     """Return what the chapter told by its events."""
-    told = events.read(record)
 
     def of(kind: str) -> list[dict]:
         return [{k: v for k, v in e.items() if k != "event"} for e in told if e["event"] == kind]
@@ -265,11 +320,17 @@ def _handed_in(record: Path) -> dict[str, object]:
     }
 
 
+def _largest(told: list[dict], measure: str) -> float:
+    """Return the largest value of a measure of memory among the events, or 0."""
+    return max((event.get(measure, 0.0) for event in told), default=0.0)
+
+
 def _death(code: int | None) -> str:
     if code is None or code >= 0:
         return f"exit status {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    hint = "; often the system was out of memory" if -code == signal.SIGKILL else ""
+    hint = "; often the system was out of memory: run it alone (--jobs 1)"
+    hint = hint if -code == signal.SIGKILL else ""
     return f"{name}{hint}"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.book import dependencies, figures, notebooks, parameters, paths
+from src.book import dependencies, figures, notebooks, outputs, parameters, paths
 from src.book.errors import BookError, choose
 from src.book.install import install_problems, is_install_cell, without_install_cell
 from src.book.references import text_differences
@@ -63,7 +63,7 @@ def check(chapters: list[str] | None = None) -> list[Problem]:
     """Run every gate on the chapters (all if None); return all problems."""
     known = notebooks.chapters()
     names = known if chapters is None else [choose("chapter", c, known) for c in chapters]
-    found = check_catalogue() if chapters is None else []
+    found = check_names() + check_catalogue() if chapters is None else []
     for chapter in names:
         found += check_chapter(chapter)
     return found
@@ -94,7 +94,7 @@ def check_source(chapter: str) -> list[Problem]:
 def check_pair(chapter: str) -> list[Problem]:
     """The committed notebook has the install cell, and beside it exactly the source's cells."""
     source = notebooks.read_chapter(chapter)
-    pair = notebooks.load(_reference_file(chapter))
+    pair = notebooks.load(reference_file(chapter))
     if any(is_install_cell(cell) for cell in source.cells):
         return [
             Problem(chapter, 0, "the .py holds the install cell of its .ipynb; delete it there")
@@ -107,7 +107,7 @@ def check_pair(chapter: str) -> list[Problem]:
 
 def check_reference(chapter: str) -> list[Problem]:
     """The committed notebook is executed, free of errors, text only, stable and small."""
-    file = _reference_file(chapter)
+    file = reference_file(chapter)
     problems = reference_problems(without_install_cell(notebooks.load(file)))
     further = max(0, len(dependencies.papers_of(chapter)) - 1)
     most = LARGEST_REFERENCE + further * MORE_A_PAPER
@@ -131,7 +131,7 @@ def reference_problems(notebook: "NotebookNode") -> list[tuple[int, str]]:
 
 
 def page_problems(notebook: "NotebookNode") -> list[tuple[int, str]]:
-    """Return (cell, what) for errors, cells without execution count, and warnings on stderr."""
+    """Return (cell, what) for errors, cells not executed, warnings, and outputs that could act."""
     found = [(number, f"shows an error: {what}") for number, what in notebooks.errors(notebook)]
     found += [
         (number, "its execution count is missing or out of order: it was not run, or stripped")
@@ -141,7 +141,7 @@ def page_problems(notebook: "NotebookNode") -> list[tuple[int, str]]:
         if output.output_type == "stream" and output.name == "stderr":
             said = " ".join(output.text.split())[:100]
             found.append((number, f"prints to stderr ({said}); a page shows no warnings"))
-    return found
+    return found + outputs.problems(notebook)
 
 
 def check_page(chapter: str) -> list[Problem]:
@@ -192,18 +192,19 @@ def check_text(chapter: str) -> list[Problem]:
     page = _page(chapter)
     if page is None or page_problems(page) or why_stale(chapter, "quick"):
         return []  # other gates say what is wrong
-    reference = without_install_cell(notebooks.load(_reference_file(chapter)))
-    differences = text_differences(reference, page, _measured_words(chapter))
+    measurements = read_result(chapter, "quick").measurements
+    reference = without_install_cell(notebooks.load(reference_file(chapter)))
+    differences = text_differences(reference, page, measured_words(chapter, measurements))
     remedy = f"if it is meant: make accept CHAPTER={chapter}"
     return [Problem(chapter, cell, f"{what}; {remedy}") for cell, what in differences]
 
 
-def _measured_words(chapter: str) -> dict[str, str]:
-    """Return the ledger's words about each measurement with a tolerance, and the last run's."""
+def measured_words(chapter: str, measurements: list[dict]) -> dict[str, str]:
+    """Return the ledger's words about each measurement with a tolerance, and a quick run's."""
     from src.book import catalogue, claims, ledger
 
     committed = (ledger.read(chapter, "quick") or {"measurements": []})["measurements"]
-    fresh = {(m["paper"], m["claim"]): m for m in read_result(chapter, "quick").measurements}
+    fresh = {(m["paper"], m["claim"]): m for m in measurements}
     words = {}
     for before in committed:
         key = before["paper"], before["claim"]
@@ -221,6 +222,11 @@ def check_ledger(chapter: str) -> list[Problem]:
     result = read_result(chapter, "quick")
     told = ledger.compare(chapter, result.measurements)
     return [Problem(chapter, 0, what.removeprefix(f"{chapter}: ")) for what in told]
+
+
+def check_names() -> list[Problem]:
+    """Every chapter's file has a name that may stand in addresses and commands."""
+    return [Problem(repr(name), 0, notebooks.MISNAMED) for name in notebooks.misnamed()]
 
 
 def check_catalogue() -> list[Problem]:
@@ -258,7 +264,12 @@ GATES: tuple[Callable[[str], list[Problem]], ...] = (
 )
 
 
-def _reference_file(chapter: str) -> Path:
+def reference_file(chapter: str) -> Path:
+    """Return a chapter's committed notebook.
+
+    Raises:
+        BookError: if there is none.
+    """
     file = notebooks.chapter_file(chapter, ".ipynb")
     if not file.exists():
         raise BookError(f"{chapter}: no reference yet: make accept CHAPTER={chapter}")

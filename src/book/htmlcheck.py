@@ -35,6 +35,12 @@ _LOADING = {"stylesheet", "icon", "preload", "prefetch", "modulepreload", "manif
 _SCRIPT_URL = re.compile(r"""["'`]((?:https?:)?//[\w-]+(?:\.[\w-]+)+[^"'`\s]*)""")
 _NOT_LOADED = ("http://www.w3.org/", "https://www.w3.org/")
 _MATHJAX = ("https://www.mathjax.org", "https://cdn.jsdelivr.net/npm/")
+# What runs, or brings a page into the page; the theme's own parts stand outside the content, but
+# for one line that names the kernel.
+_ACTING = {"iframe", "frame", "object", "embed", "base", "meta", "form", "template"}
+_KERNEL_NAME = re.compile(r"kernelName = '[\w-]*'")
+_LEADING = {"href", "action", "formaction", "xlink:href"}
+_RUNNING = ("javascript:", "vbscript:", "data:text/html")
 _CSS_URL = re.compile(r"""(?:url\(|@import)\s*['"]?((?:https?:)?//[^'")\s;]+)""")
 
 
@@ -49,6 +55,7 @@ class Page:
     scripts: list[str] = field(default_factory=list)  # addresses in the page's own scripts
     images: list[dict] = field(default_factory=list)
     tracebacks: int = 0
+    acting: list[str] = field(default_factory=list)  # what runs in the content
 
 
 def check_html(site: Path) -> list[str]:
@@ -56,7 +63,7 @@ def check_html(site: Path) -> list[str]:
 
     Internal links and anchors must lead somewhere; images of the content need a description (not
     a file name) and a size; nothing may be loaded from another server, nor may a script know one;
-    what a page loads must be there; no output may be an error.
+    what a page loads must be there; no output may be an error; the content runs no script.
     """
     pages = {file: read_page(file) for file in sorted(site.rglob("*.html"))}
     if not pages:
@@ -70,6 +77,8 @@ def check_html(site: Path) -> list[str]:
             *(f"loads {address} from another server" for address in page.loaded),
             *_missing_files(file, page),
         ]
+        if not found:  # else it may be told already, by what it loads
+            found += [f"holds {what} in its content" for what in dict.fromkeys(page.acting)]
         if page.tracebacks:
             found.append(f"shows an error output ({page.tracebacks})")
         problems += [f"{name}: {problem}" for problem in found]
@@ -105,13 +114,14 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         about = {name: value or "" for name, value in attrs}
+        self.page.acting += _acting(tag, attrs, self._in_content())
         if tag not in _VOID:
             self._open.append((tag, tag == "article"))
         if identity := about.get("id"):
             self.page.ids.add(identity)
         if tag == "a" and "href" in about:
             self.page.links.append(about["href"])
-        if tag == "img" and any(article for _, article in self._open):
+        if tag == "img" and self._in_content():
             self.page.images.append(about)
         if "traceback" in about.get("class", "").split():
             self.page.tracebacks += 1
@@ -135,9 +145,28 @@ class _Reader(HTMLParser):
         if inside == "style":
             self.page.loaded += _CSS_URL.findall(data)
         elif inside == "script" and not self._data:
-            self.page.scripts += _SCRIPT_URL.findall(data)
+            self.page.scripts += (addresses := _SCRIPT_URL.findall(data))
+            told = any(not address.startswith(_NOT_LOADED) for address in addresses)
+            if self._in_content() and not told and not _KERNEL_NAME.fullmatch(data.strip()):
+                self.page.acting.append(f"the script {data.strip()[:40]!r}")
         elif inside != "script" and _TRACEBACK in data:
             self.page.tracebacks += 1
+
+    def _in_content(self) -> bool:
+        return any(article for _, article in self._open)
+
+
+def _acting(tag: str, attrs: list[tuple[str, str | None]], content: bool) -> Iterator[str]:
+    """Yield what in an element runs: the element itself, event handlers, links that are code."""
+    if content and (tag in _ACTING or (tag == "script" and "src" in dict(attrs))):
+        yield f"<{tag}>"
+    for name, value in attrs:
+        if content and re.fullmatch(r"on\w+|srcdoc", name):
+            yield f"the attribute {name}"
+        # Browsers leave blanks and control characters out of an address.
+        address = re.sub(r"[\x00-\x20]", "", value or "").lower()
+        if name in _LEADING and address.startswith(_RUNNING):
+            yield f"a link to {address[:40]!r}"
 
 
 def _addresses(tag: str, about: dict[str, str]) -> Iterator[str]:

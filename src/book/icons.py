@@ -33,6 +33,8 @@ def keep_used_icons(site: Path) -> None:
     """
     static = site / "_static"
     sheet = static / "styles" / "pydata-sphinx-theme.css"
+    if _text(_OWN_RULES) in _text(sheet):  # Sphinx found no page out of date, and copied nothing
+        return
     used = _names(site)
     css = _RULE.sub(lambda rule: rule[0] * (not used.isdisjoint(_names_in(rule[1]))), _text(sheet))
     if _RULE.search(css) is None or _FACE.search(css) is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.book import notebooks, repository
-from src.book.ledger import write_atomically
+from src.book.files import write_atomically
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

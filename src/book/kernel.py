@@ -6,6 +6,8 @@ watches memory.
 """
 
 import contextlib
+import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -17,10 +19,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.book.locks import exclusive
+
 if TYPE_CHECKING:
     from subprocess import Popen
 
-_LONGEST_SOCKET_PATH = 80  # the system's limit is about 107 bytes
+_LONGEST_BASE = 50  # a socket's path has about 107 bytes, and the longest of ours take 55
+_CONNECTION, _HELD = "connection.json", "held"
 _WATCH_EVERY_S = 0.25
 _LAST_WORDS_S = 3
 _MB = 2**20
@@ -55,25 +60,62 @@ def environment(threads: int, folder: Path, record: Path) -> dict[str, str]:
 @contextlib.contextmanager
 def private_folder() -> Iterator[Path]:
     """Give a folder for sockets, connection file and events; it is removed afterwards."""
-    base = tempfile.gettempdir()
-    if len(base) > _LONGEST_SOCKET_PATH - 20:
-        base = "/tmp"
-    _sweep(Path(base))
-    folder = Path(tempfile.mkdtemp(prefix=f"book-{os.getpid()}-", dir=base))
+    sweep()
+    folder = Path(tempfile.mkdtemp(prefix=f"book-{os.getpid()}-", dir=_base()))
     try:
-        yield folder
+        with exclusive(folder / _HELD):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sweep(base: Path) -> None:
-    """Remove what processes that were killed have left."""
+def sweep() -> None:
+    """Remove the folders of processes that were killed, and end the kernels that they left."""
+    for folder in Path(_base()).glob("book-*-*"):
+        if _abandoned(folder):
+            _end_kernels(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _base() -> str:
+    try:
+        base = tempfile.gettempdir()  # the first of several that takes a file
+    except FileNotFoundError:
+        words = "no folder for temporary files takes one"
+        raise OSError(errno.ENOSPC, words, os.environ.get("TMPDIR", "/tmp")) from None
+    return base if len(base) <= _LONGEST_BASE else "/tmp"
+
+
+def _abandoned(folder: Path) -> bool:
+    """Whether nobody holds a private folder any more.
+
+    Its lock says so: the number of a process means nothing to another container, or another
+    machine, that uses the same folder for temporary files.
+    """
+    owner = folder.name.split("-")[1]
+    if not owner.isdigit():
+        return False
+    try:
+        with (folder / _HELD).open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    except FileNotFoundError:  # it is being made, or its maker was killed at once
+        import psutil
+
+        return not psutil.pid_exists(int(owner))
+    except OSError:
+        return False
+
+
+def _end_kernels(folder: Path) -> None:
+    """End the kernels whose private folder this was: their guard is gone."""
     import psutil
 
-    for folder in base.glob("book-*-*"):
-        owner = folder.name.split("-")[1]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
+    connection = str(folder / _CONNECTION)
+    for process in psutil.process_iter(["cmdline"]):
+        if connection in (process.info["cmdline"] or ()):
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def manager_class(guard: "Guard", folder: Path, env: dict[str, str], cwd: Path) -> type:
@@ -92,7 +134,7 @@ def manager_class(guard: "Guard", folder: Path, env: dict[str, str], cwd: Path) 
         def __init__(self, **settings: object) -> None:
             super().__init__(**settings)
             self.transport, self.ip = "ipc", str(folder / "k")
-            self.connection_file = str(folder / "connection.json")
+            self.connection_file = str(folder / _CONNECTION)
 
         @property
         def kernel_spec(self) -> KernelSpec:

@@ -10,17 +10,20 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from src.book import catalogue, dependencies, paths
+from src.book import catalogue, dependencies, machine, paths
 from src.book.claims import measure
 from src.book.errors import BookError
+from src.book.files import write_atomically
 
 LARGER = ("gpu", "cpu")  # where a page looks for results at scale, the largest first
-_LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "sympy", "torch-geometric")
+_LIBRARIES = (
+    "torch", "numpy", "scipy", "scikit-learn", "networkx", "torch-geometric", "sympy", "matplotlib",
+)  # fmt: skip
 
 
 def read(chapter: str, profile: str) -> dict | None:
@@ -41,19 +44,20 @@ def read(chapter: str, profile: str) -> dict | None:
         ) from None
 
 
-def write(chapter: str, profile: str, entry: dict) -> Path:
+def write(chapter: str, profile: str, entry: dict, seed: int | None = None) -> Path:
     """Write a chapter's ledger entry atomically, with provenance added; return the file.
 
     Args:
         chapter: such as "foundations/transformer".
         profile: "quick", "cpu", "gpu" or "timing".
         entry: {"seed", "measurements": [...], "recorded": {...}, ...}, JSON-able.
+        seed: of a run with another seed than the chapter's own, whose entry has a file of its own.
     """
-    file = paths.results_file(chapter, profile)
+    file = paths.results_file(chapter, profile, seed)
     content = {"chapter": chapter, "profile": profile, **entry}
     # The quick entry is a reference: it must not change when nothing measured has changed.
     if profile != "quick":
-        content["provenance"] = {**provenance(), **entry.get("provenance", {})}
+        content["provenance"] = entry.get("provenance") or provenance()
     write_atomically(file, _lines(content))
     return file
 
@@ -75,22 +79,6 @@ def _lines(content: dict) -> str:
             value = plain(value)
         parts.append(f" {plain(key)}: {value}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
-def write_atomically(file: Path, text: str) -> None:
-    """Write a text file so that no reader ever sees half of it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def record_timing(
@@ -152,40 +140,91 @@ def latest(chapter: str) -> dict[tuple[str, str], dict]:
     return found
 
 
+@dataclass(frozen=True)
+class Moved:
+    """Something about a claim that a fresh run says otherwise than the ledger.
+
+    Attributes:
+        paper, claim: which.
+        what: "verdict", "estimate", "low", "high", or "measurement" if only one of them has it.
+        was, now: as the ledger and as the run say it; None for what is absent.
+        tolerance: the claim's; None where its criterion or the verdict's word decides.
+        beyond: whether it moved too far.
+    """
+
+    paper: str
+    claim: str
+    what: str
+    was: float | str | None
+    now: float | str | None
+    tolerance: float | None
+    beyond: bool
+
+    def __str__(self) -> str:
+        """Return a sentence."""
+        name = f"{self.paper} {self.claim}"
+        if self.what == "measurement":
+            return f"{name} is in only one of run and ledger"
+        was, now = (f"{v:.6g}" if isinstance(v, float) else v for v in (self.was, self.now))
+        if self.what == "verdict":
+            return f"{name}: the verdict was {was}, now {now}"
+        limit = "" if self.tolerance is None else f"; tolerance {self.tolerance:g}"
+        return f"{name}: {self.what} was {was}, now {now}{limit}"
+
+
 def compare(chapter: str, measurements: list[dict]) -> list[str]:
     """Compare a fresh quick run's measurements with the committed entry; return the problems."""
+    try:
+        found = moved(chapter, measurements)
+    except BookError as error:
+        return [str(error)]
+    verdicts = {(m.paper, m.claim) for m in found if m.what == "verdict"}
+    return sorted(
+        f"{chapter}: {m}"
+        for m in found
+        if m.beyond and (m.what == "verdict" or (m.paper, m.claim) not in verdicts)
+    )
+
+
+def moved(chapter: str, measurements: list[dict]) -> list[Moved]:
+    """Return what a fresh quick run measures otherwise than the committed entry, also within.
+
+    Raises:
+        BookError: if there is no committed entry.
+    """
     committed = read(chapter, "quick")
     if committed is None:
-        return [f"{chapter}: no committed quick ledger; run make accept CHAPTER={chapter}"]
+        raise BookError(f"{chapter}: no committed quick ledger; run make accept CHAPTER={chapter}")
     before = {(m["paper"], m["claim"]): m for m in committed["measurements"]}
     after = {(m["paper"], m["claim"]): m for m in measurements}
-    problems = [
-        f"{chapter}: {p} {c} is in only one of run and ledger" for p, c in before ^ after.keys()
-    ]
-    for key in sorted(before.keys() & after.keys()):
-        problems += _moved(chapter, key, before[key], after[key])
-    return sorted(problems)
+    found = []
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if old is None or new is None:
+            said = [None if m is None else m["verdict"] for m in (old, new)]
+            found.append(Moved(*key, "measurement", *said, None, True))
+        else:
+            found += _moved(key, old, new)
+    return found
 
 
-def _moved(chapter: str, key: tuple[str, str], before: dict, after: dict) -> list[str]:
-    name = f"{chapter}: {key[0]} {key[1]}"
+def _moved(key: tuple[str, str], before: dict, after: dict) -> list[Moved]:
+    found = []
     if before["verdict"] != after["verdict"]:
-        return [f"{name}: the verdict was {before['verdict']}, now {after['verdict']}"]
+        found.append(Moved(*key, "verdict", before["verdict"], after["verdict"], None, True))
     tolerance = catalogue.claim(*key).tolerance
-    if tolerance is None:  # exact claims are judged by their criterion, which the verdict repeats
-        return []
-    moved = []
     for field in ("estimate", "low", "high"):
         old, new = before.get(field), after.get(field)
-        if (old is None) != (new is None):
-            moved.append(f"{name}: {field} was {old}, now {new}")
-        elif old is not None and abs(old - new) > tolerance:
-            moved.append(f"{name}: {field} was {old:.6g}, now {new:.6g}; tolerance {tolerance:g}")
-    return moved
+        if old == new:
+            continue
+        # Exact claims are judged by their criterion, which the verdict repeats.
+        far = old is None or new is None or abs(old - new) > (tolerance or 0)
+        found.append(Moved(*key, field, old, new, tolerance, tolerance is not None and far))
+    return found
 
 
 def provenance() -> dict:
-    """Return where and with what this process measures: device, versions, commit, date."""
+    """Return where and with what this process measures: machine, versions, commit, date."""
     libraries = {}
     for name in _LIBRARIES:
         try:
@@ -198,6 +237,7 @@ def provenance() -> dict:
         "date": datetime.now(UTC).date().isoformat(),
         "device": device_name(),
         "cores": os.cpu_count(),
+        "memory_gib": machine.memory_gib(),
         "python": platform.python_version(),
         "libraries": libraries,
         "commit": commit,

@@ -8,8 +8,11 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def exclusive(file: Path, waiting: Callable[[str], None] = lambda who: None) -> Iterator[None]:
+def exclusive(file: Path, waiting: Callable[[str], None] = lambda who: None) -> Iterator[int]:
     """Hold a lock file; if another process holds it, say so once and wait.
+
+    Yields the file's descriptor: a child that inherits it holds the lock with this process, and
+    keeps it if this process is killed.
 
     Args:
         file: the lock file; it stays, empty of meaning when nobody holds it.
@@ -23,7 +26,8 @@ def exclusive(file: Path, waiting: Callable[[str], None] = lambda who: None) -> 
             stream.seek(0)
             waiting(f"process {stream.read().strip() or 'unknown'}")
             fcntl.flock(stream, fcntl.LOCK_EX)
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
-        yield
+        # Only for the words of those who wait: a full disk does not take it, and need not.
+        with contextlib.suppress(OSError):
+            os.ftruncate(stream.fileno(), 0)
+            os.write(stream.fileno(), str(os.getpid()).encode())
+        yield stream.fileno()

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.book import events, paths
 from src.book.errors import BookError, choose
-from src.book.ledger import write_atomically
+from src.book.files import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,7 @@ def weights(
     """
     from safetensors.torch import load, save
 
-    folder = paths.models_dir(run.chapter)
+    folder = paths.new_models_dir(run.chapter) if networks else paths.models_dir(run.chapter)
     file = folder / f"{name}.safetensors"
     if networks:
         flat = {
@@ -49,10 +49,7 @@ def weights(
         content = save(flat)
         if len(content) > LARGEST_BYTES:
             raise BookError(f"model {name} has {len(content)} bytes; at most {LARGEST_BYTES}")
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(".part")
-        temporary.write_bytes(content)
-        os.replace(temporary, file)
+        write_atomically(file, content)
         note = {
             **about,
             "chapter": run.chapter,
@@ -64,7 +61,7 @@ def weights(
         choose("model", name, sorted(f.stem for f in folder.glob("*.safetensors")))
     content = file.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    if digest != json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]:
+    if digest != _described(file.with_suffix(".json")):
         raise BookError(f"{file.name} is not the file that {name}.json describes; restore both")
     events.emit("model", name=name, sha256=digest)
     found: dict[str, dict[str, Tensor]] = {}
@@ -72,3 +69,11 @@ def weights(
         network, part = key.split("/", 1)
         found.setdefault(network, {})[part] = value.float()
     return found
+
+
+def _described(note: Path) -> str:
+    """Return the checksum in a model's `.json`; "" if there is none, or it cannot be read."""
+    try:
+        return json.loads(note.read_text(encoding="utf-8"))["sha256"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return ""

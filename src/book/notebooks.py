@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from src.book import paths
 from src.book.errors import BookError, choose
+from src.book.files import read_text, unfinished_merge
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -30,13 +31,22 @@ METADATA = {
 }
 # What papermill adds to a notebook, and what no page should show.
 _ADDED_BY_PAPERMILL = {"injected-parameters", "papermill-error-cell-tag"}
+_NAME = re.compile(r"[a-z0-9_]+/[a-z0-9_]+")
+MISNAMED = "is no chapter and is not run; rename it in lower-case words joined by underscores"
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 def chapters() -> list[str]:
-    """Return the names of all chapters, such as "foundations/transformer", sorted."""
-    folder = paths.chapters_dir()
-    return sorted(f.relative_to(folder).with_suffix("").as_posix() for f in folder.glob("*/*.py"))
+    """Return the names of all chapters, such as "foundations/transformer", sorted.
+
+    A file whose name could not safely stand in an address or a command is none: see `misnamed`.
+    """
+    return [name for name in _files() if _NAME.fullmatch(name)]
+
+
+def misnamed() -> list[str]:
+    """Return the files that are not taken for chapters because of their names."""
+    return [f"chapters/{name}.py" for name in _files() if not _NAME.fullmatch(name)]
 
 
 def chapter_file(chapter: str, suffix: str = ".py") -> Path:
@@ -50,8 +60,12 @@ def chapter_file(chapter: str, suffix: str = ".py") -> Path:
 
 
 def read_chapter(chapter: str) -> "NotebookNode":
-    """Return the notebook of a chapter's source: no outputs, ids derived from the cells."""
-    return read_source(chapter_file(chapter).read_text(encoding="utf-8"))
+    """Return the notebook of a chapter's source: no outputs, ids derived from the cells.
+
+    Raises:
+        BookError: if there is no such chapter, or its source cannot be read.
+    """
+    return read_source(read_text(chapter_file(chapter)))
 
 
 def read_source(text: str) -> "NotebookNode":
@@ -89,17 +103,27 @@ def load(file: Path) -> "NotebookNode":
     import nbformat
 
     try:
-        notebook = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(notebook["cells"], list) or notebook["nbformat"] != 4:
-            raise ValueError("it has no cells of notebook format 4")
+        text = file.read_bytes().decode()
     except FileNotFoundError:
         raise BookError(f"{short(file)} is missing") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise BookError(
-            f"{short(file)} is not a notebook ({error}); it is a written file: "
-            "delete it and make it again"
-        ) from None
-    return nbformat.from_dict(_joined(notebook))
+    except UnicodeDecodeError as error:
+        raise _not_a_notebook(file, str(error)) from None
+    try:
+        notebook = json.loads(text)
+        if not isinstance(notebook["cells"], list) or notebook["nbformat"] != 4:
+            raise ValueError("it has no cells of notebook format 4")
+        if not all({"cell_type", "source"} <= cell.keys() for cell in notebook["cells"]):
+            raise ValueError("a cell has no type or no source")
+        return nbformat.from_dict(_joined(notebook))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _not_a_notebook(file, unfinished_merge(text) or str(error)) from None
+
+
+def _not_a_notebook(file: Path, why: str) -> BookError:
+    return BookError(
+        f"{short(file)} is not a notebook ({why}); the book writes this file: delete it, "
+        "then make book (and make accept, if it lies in chapters)"
+    )
 
 
 def dumps(notebook: "NotebookNode") -> str:
@@ -194,6 +218,12 @@ def short(file: Path) -> str:
 def without_colour(text: str) -> str:
     """Return a text without a terminal's colour codes."""
     return _ANSI.sub("", text)
+
+
+def _files() -> list[str]:
+    folder = paths.chapters_dir()
+    files = (f for f in folder.glob("*/*.py") if f.is_file() and not f.name.startswith("."))
+    return sorted(f.relative_to(folder).with_suffix("").as_posix() for f in files)
 
 
 def _kept_metadata(metadata: dict) -> "NotebookNode":

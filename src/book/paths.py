@@ -34,19 +34,40 @@ def papers_dir() -> Path:
     return data_dir() / "papers"
 
 
+def paper_files() -> list[Path]:
+    """Return the catalogue entries' files, sorted; not those that an editor hides beside them."""
+    found = papers_dir().glob("*.yml")
+    return sorted(f for f in found if f.is_file() and not f.name.startswith("."))
+
+
 def chapters_dir() -> Path:
     """Return the folder of the chapters' sources (absent from an installed wheel)."""
     return root() / "chapters"
 
 
-def results_file(chapter: str, profile: str) -> Path:
-    """Return the committed ledger file of a chapter in a profile (or in "timing")."""
-    return data_dir() / "results" / profile / f"{chapter}.json"
+def results_file(chapter: str, profile: str, seed: int | None = None) -> Path:
+    """Return the committed ledger file of a chapter in a profile (or in "timing").
+
+    Args:
+        chapter, profile: which.
+        seed: of a run with another seed than the chapter's own; its file lies beside.
+    """
+    name = chapter if seed is None else f"{chapter}.seed-{seed}"
+    return data_dir() / "results" / profile / f"{name}.json"
 
 
 def models_dir(chapter: str) -> Path:
     """Return the folder of the small weights that a chapter's larger runs produced."""
     return data_dir() / "models" / chapter
+
+
+def new_models_dir(chapter: str) -> Path:
+    """Return the folder for the weights that this run produces: below `$BOOK_MODELS`, or the above.
+
+    A run with unusual parameters must not replace the weights that the quick pages load.
+    """
+    aside = os.environ.get("BOOK_MODELS")
+    return Path(aside).resolve() / chapter if aside else models_dir(chapter)
 
 
 def cache_dir() -> Path:

@@ -5,16 +5,22 @@ kernel with it, when it is told to and when the main process is gone, whatever e
 """
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing import util
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
+from src.book import kernel
 from src.book.errors import BookError
+from src.book.files import trouble
 from src.book.results import Result, failed_before_start
 
 _PRELOADED = ["src.book.execute", "papermill", "jupytext", "jupyter_client", "psutil"]
@@ -23,11 +29,12 @@ _PATIENCE_S = 5
 
 @dataclass(frozen=True)
 class Task:
-    """One chapter to be run."""
+    """One chapter to be run; `out` is the folder for its files, if not the profile's own."""
 
     chapter: str
     profile: str
     given: tuple[tuple[str, object], ...] = ()
+    out: Path | None = None
 
 
 @dataclass
@@ -84,10 +91,31 @@ def _free(
         return None
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, dict(os.environ)), name="book-worker")
-    process.start()
+    with _temporary_files_in(_own_folder()):
+        process.start()
     theirs.close()
     workers.append(_Worker(process, ours))
     return workers[-1]
+
+
+@functools.cache
+def _own_folder() -> Path:
+    """Return this process's private folder, which is removed at its end, or by the next sweep."""
+    stack = contextlib.ExitStack()
+    folder = stack.enter_context(kernel.private_folder())
+    # After the fork server's own files in it, which go at priority -100.
+    util.Finalize(None, stack.close, exitpriority=-200)
+    return folder
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Have the fork server's socket in our folder: its own would outlive a process killed."""
+    usual, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = usual
 
 
 def _ready(workers: list[_Worker]) -> list[_Worker]:
@@ -106,8 +134,9 @@ def _answer(worker: _Worker) -> Result | None:
 
 def _died(worker: _Worker) -> Result:
     worker.process.join(_PATIENCE_S)
+    kernel.sweep()  # it left its kernel
     reason = f"the process that ran it died (exit status {worker.process.exitcode}); run it again"
-    return failed_before_start(worker.task.chapter, worker.task.profile, reason, "machine")
+    return _not_started(worker.task, reason, "machine")
 
 
 def _dismiss(workers: list[_Worker]) -> None:
@@ -147,10 +176,14 @@ def _run(task: Task) -> Result:
     from src.book.execute import execute
 
     try:
-        return execute(task.chapter, task.profile, dict(task.given))
+        return execute(task.chapter, task.profile, dict(task.given), out=task.out)
     except BookError as error:
         reason = str(error).removeprefix(f"{task.chapter}: ")
-        return failed_before_start(task.chapter, task.profile, reason, "invalid")
+        return _not_started(task, reason, "invalid")
     except Exception as error:  # a fault of the machinery must not cost the other chapters
-        reason = f"{type(error).__name__}: {error}"
-        return failed_before_start(task.chapter, task.profile, reason, "machine")
+        told = trouble(error) if isinstance(error, OSError) else ""
+        return _not_started(task, told or f"{type(error).__name__}: {error}", "machine")
+
+
+def _not_started(task: Task, reason: str, failure: str) -> Result:
+    return failed_before_start(task.chapter, task.profile, reason, failure, task.out)

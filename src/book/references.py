@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -44,9 +45,41 @@ def reference(notebook: "NotebookNode") -> "NotebookNode":
     return bare
 
 
+@dataclass(frozen=True)
+class Change:
+    """A place where a run's text is not the reference's.
+
+    Attributes:
+        cell: the cell's number, from 1.
+        was, now: the number, or the word, there; "" where one text has ended.
+        within: whether it is a number that moved within the tolerance.
+        says: a sentence with the texts around it.
+    """
+
+    cell: int
+    was: str
+    now: str
+    within: bool
+    says: str
+
+
 def text_differences(
     expected: "NotebookNode", found: "NotebookNode", measured: dict[str, str] | None = None
 ) -> list[tuple[int, str]]:
+    """Return (cell number, what differs) for each cell whose text differs beyond tolerance.
+
+    Arguments as for `changes`; of several differences in a cell it is the first.
+    """
+    first: dict[int, str] = {}
+    for change in changes(expected, found, measured):
+        if not change.within:
+            first.setdefault(change.cell, change.says)
+    return list(first.items())
+
+
+def changes(
+    expected: "NotebookNode", found: "NotebookNode", measured: dict[str, str] | None = None
+) -> list[Change]:
     """Compare the text outputs of two notebooks, numbers by tolerance, HTML as text.
 
     Args:
@@ -56,19 +89,24 @@ def text_differences(
             have moved too far is decided by their claim's tolerance, not here.
 
     Returns:
-        (cell number, what differs) for each cell that does; cells tagged `timing` are exempt.
+        Every number that differs, and in each cell the first other difference, after which its
+        texts cannot be compared. Cells tagged `timing` are exempt.
     """
-    problems = []
+    collected = []
     cells = zip_longest(expected.cells, reference(found).cells)
     for number, (ours, theirs) in enumerate(cells, start=1):
         if ours is None or theirs is None or ours.source != theirs.source:
-            problems.append((number, "the reference was made from another source"))
-            return problems
-        if ours.cell_type == "code" and _EXEMPT not in ours.metadata.get("tags", []):
+            says = "the reference was made from another source"
+            return [*collected, Change(number, "", "", False, says)]
+        if is_compared(ours):
             before, after = (_without(texts(cell), measured or {}) for cell in (ours, theirs))
-            if difference := _difference(before, after):
-                problems.append((number, difference))
-    return problems
+            collected += _changes(number, before, after)
+    return collected
+
+
+def is_compared(cell: "NotebookNode") -> bool:
+    """Return whether a cell's output must repeat: it is code, and not tagged `timing`."""
+    return cell.cell_type == "code" and _EXEMPT not in cell.metadata.get("tags", [])
 
 
 def texts(cell: "NotebookNode") -> str:
@@ -106,36 +144,30 @@ def _text_only(output: "NotebookNode", keep_plain: bool) -> "NotebookNode | None
     return output
 
 
-def _difference(expected: str, found: str) -> str:
-    """Return a sentence with the two texts around their first difference, or ""."""
-    places = _first_difference(expected, found)
-    if places is None:
-        return ""
-    before, after = (
-        " ".join(text[max(0, place - _SHOWN_AROUND) : place + _SHOWN_AROUND].split())
-        for text, place in zip((expected, found), places, strict=True)
-    )
-    return f"the reference says '{before}', this run says '{after}'"
-
-
-def _first_difference(expected: str, found: str) -> tuple[int, int] | None:
-    """Return where in each text the first difference begins, or None if there is none."""
+def _changes(cell: int, expected: str, found: str) -> list[Change]:
+    """Return the places where two texts differ, up to the first that is not a number."""
     expected, found = expected.replace("\N{MINUS SIGN}", "-"), found.replace("\N{MINUS SIGN}", "-")
+    collected = []
     for ours, theirs in zip_longest(_TOKEN.finditer(expected), _TOKEN.finditer(found)):
-        if ours is None or theirs is None or not _same(ours, theirs):
-            return (
-                ours.start() if ours else len(expected),
-                theirs.start() if theirs else len(found),
-            )
-    return None
+        was, now = (token.group() if token else "" for token in (ours, theirs))
+        if was == now:
+            continue
+        numbers = all(token and token.group("number") for token in (ours, theirs))
+        before, after = _around(expected, ours), _around(found, theirs)
+        says = f"the reference says '{before}', this run says '{after}'"
+        collected.append(Change(cell, was, now, numbers and _close(float(was), float(now)), says))
+        if not numbers:
+            break
+    return collected
 
 
-def _same(ours: re.Match, theirs: re.Match) -> bool:
-    if ours.group() == theirs.group():
-        return True
-    if ours.group("number") is None or theirs.group("number") is None:
-        return False
-    a, b = float(ours.group()), float(theirs.group())
+def _around(text: str, token: re.Match | None) -> str:
+    """Return the words around a token; without one, those at the end."""
+    place = token.start() if token else len(text)
+    return " ".join(text[max(0, place - _SHOWN_AROUND) : place + _SHOWN_AROUND].split())
+
+
+def _close(a: float, b: float) -> bool:
     small = abs(a) < NOISE and abs(b) < NOISE
     return small or abs(a - b) <= RELATIVE * max(abs(a), abs(b))
 

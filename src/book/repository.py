@@ -9,7 +9,7 @@ import yaml
 
 from src.book import paths
 from src.book.errors import BookError
-from src.book.ledger import write_atomically
+from src.book.files import write_atomically
 
 _PACKAGE = "papers-that-run"
 _ADDRESS = re.compile(r"https://(?P<host>[\w.-]+)/[\w.-]+/[\w.-]+", re.ASCII)

@@ -1,13 +1,15 @@
 """How a run went: its result, and the files in which it is kept."""
 
 import contextlib
+import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_origin
 
 from src.book import dependencies, notebooks, paths
+from src.book.files import trouble, write_atomically
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -31,11 +33,16 @@ class Result:
         seconds: from the first cell's start to the last one's end.
         kept_seconds: what the units took that earlier calls had finished.
         startup_seconds: before the first cell: reading the chapter and starting its kernel.
+        import_seconds: of `seconds`, those until the run context is there, mostly imports.
+        import_cpu_seconds: processor time of the kernel until then, with its own start.
         cpu_seconds: processor time of the kernel and its children.
         budget_s: the seconds that it should take alone on a machine.
-        peak_memory_mb: largest resident memory of the kernel and its children, MiB.
+        peak_memory_mb: largest resident memory of the kernel and its children, MiB; also in the
+            earlier calls that finished units of it.
+        gpu_peak_memory_mb: the most that torch allocated on the GPU, MiB; 0 without one.
         finished: when, in UTC.
         parameters: those that differ from the chapter's own.
+        page: the checksum of the notebook that the run wrote; "" if it did not go well.
         fingerprint, inputs: what the result depends on, by content.
         measurements, recorded, data, models, provenance: what the chapter handed in.
     """
@@ -51,11 +58,15 @@ class Result:
     seconds: float = 0.0
     kept_seconds: float = 0.0
     startup_seconds: float = 0.0
+    import_seconds: float = 0.0
+    import_cpu_seconds: float = 0.0
     cpu_seconds: float = 0.0
     budget_s: float = 0.0
     peak_memory_mb: float = 0.0
+    gpu_peak_memory_mb: float = 0.0
     finished: str = ""
     parameters: dict = field(default_factory=dict)
+    page: str = ""
     fingerprint: str = ""
     inputs: dict[str, str] = field(default_factory=dict)
     measurements: list[dict] = field(default_factory=list)
@@ -102,18 +113,19 @@ class RunFiles:
         try:
             return self._write(result, executed, log)
         except OSError as error:
-            reason = f"cannot write the run's files: {error.strerror}: {error.filename or ''}"
-            failed = replace(result, status="failed", failure="machine", reason=reason.strip(": "))
+            reason = f"cannot write the run's files: {trouble(error) or error}"
+            reason = "; ".join(filter(None, [result.reason, reason]))
+            failed = replace(result, status="failed", failure="machine", reason=reason)
             with contextlib.suppress(OSError):  # the caller still gets the result
                 self._write_result(failed)
             return failed
 
     def _write(self, result: Result, executed: "NotebookNode | None", text: str) -> Result:
-        from src.book.ledger import write_atomically
-
         log, aside = self.of(".log"), self.of(".failed.ipynb")
         if result.status == "ok":
-            write_atomically(self.of(".ipynb"), notebooks.dumps(notebooks.clean(executed)))
+            page = notebooks.dumps(notebooks.clean(executed)).encode()
+            result = replace(result, page=hashlib.sha256(page).hexdigest())
+            write_atomically(self.of(".ipynb"), page)
             log.unlink(missing_ok=True)
             aside.unlink(missing_ok=True)
         else:
@@ -125,8 +137,6 @@ class RunFiles:
         return result
 
     def _write_result(self, result: Result) -> None:
-        from src.book.ledger import write_atomically
-
         write_atomically(self.of(".json"), json.dumps(asdict(result), indent=1) + "\n")
 
 
@@ -134,9 +144,19 @@ def read_result(chapter: str, profile: str) -> Result | None:
     """Return how the last run of a chapter went, or None if there is none (or it is unreadable)."""
     try:
         content = json.loads(paths.run_file(chapter, profile, ".json").read_text(encoding="utf-8"))
-        return Result(**{f.name: content[f.name] for f in fields(Result) if f.name in content})
+        # Whose result it is, its place says; the file may come from another machine.
+        content |= {"chapter": chapter, "profile": profile}
+        return Result(**{f.name: _checked(content, f) for f in fields(Result) if f.name in content})
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _checked(content: dict, field: Field) -> object:
+    """Return a field's value; TypeError if it is not of the kind that `Result` says."""
+    value, kind = content[field.name], get_origin(field.type) or field.type
+    if not isinstance(value, int | float if kind is float else kind):
+        raise TypeError(f"{field.name} is {value!r}")
+    return value
 
 
 def why_stale(chapter: str, profile: str) -> str:
@@ -146,8 +166,12 @@ def why_stale(chapter: str, profile: str) -> str:
         return "not run yet"
     if result.status != "ok":
         return f"the last run {'failed' if result.status == 'failed' else 'is incomplete'}"
-    if not paths.run_file(chapter, profile).exists():
+    page = paths.run_file(chapter, profile)
+    if not page.exists():
         return "its notebook is gone"
+    # A run that was ended between its two files, a damaged disk, an edit by hand.
+    if result.page and hashlib.sha256(page.read_bytes()).hexdigest() != result.page:
+        return "its notebook is not the one that the run wrote"
     changed = dependencies.changed(result.inputs, dependencies.inputs(chapter, profile))
     changed += dependencies.changed_data(result.data)
     if not changed:
@@ -156,8 +180,10 @@ def why_stale(chapter: str, profile: str) -> str:
     return f"{', '.join(changed[:2])}{more} changed"
 
 
-def failed_before_start(chapter: str, profile: str, reason: str, failure: str) -> Result:
+def failed_before_start(
+    chapter: str, profile: str, reason: str, failure: str, out: Path | None = None
+) -> Result:
     """Keep and return the result of a run that did not come to start a kernel."""
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     result = Result(chapter, profile, "failed", failure=failure, reason=reason, finished=finished)
-    return RunFiles(chapter, profile).keep(result, None, reason)
+    return RunFiles(chapter, profile, out).keep(result, None, reason)

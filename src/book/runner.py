@@ -3,11 +3,13 @@
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from src.book import locks, notebooks, paths, progress
-from src.book.errors import choose
+from src.book.errors import BookError, choose
+from src.book.one_look import one_look
 from src.book.results import INCOMPLETE_STATUS, Result, read_result, why_stale
 
 UP_TO_DATE = "up to date"
@@ -29,6 +31,7 @@ def run(
     jobs: int | None = None,
     force: bool = False,
     given: dict[str, object] | None = None,
+    out: Path | None = None,
     report: Callable[[str], None] = print,
 ) -> list[Outcome]:
     """Run the chapters that are out of date; return what became of each.
@@ -39,6 +42,8 @@ def run(
         jobs: how many at a time; None for as many as cores and memory allow.
         force: run them even when they are up to date.
         given: parameters for every one of them; such a run is never up to date.
+        out: a folder for the runs' files, which leaves the last runs as they are; there, nothing
+            is up to date.
         report: called with each line of progress when there is no terminal.
 
     Raises:
@@ -49,31 +54,40 @@ def run(
     choose("profile", profile, list(PROFILES))
     known = notebooks.chapters()
     names = known if chapters is None else [choose("chapter", c, known) for c in chapters]
-    lock = paths.build_dir() / "runs" / profile / ".lock"
-    with locks.exclusive(lock, lambda who: report(f"waiting for another run ({who})")):
+    folder = out or paths.build_dir() / "runs" / profile
+    with locks.exclusive(folder / ".lock", lambda who: report(f"waiting for another run ({who})")):
         # Looked at under the lock: another run may just have made them up to date.
-        stale = {name: why_stale(name, profile) for name in dict.fromkeys(names)}
-        if force or given:
+        with one_look():
+            stale = {n: "" if out else _why_stale(n, profile) for n in dict.fromkeys(names)}
+        if force or given or out:
             stale = {name: why or "asked for" for name, why in stale.items()}
-        done = _run_stale({n: why for n, why in stale.items() if why}, profile, jobs, given, report)
+        asked = (profile, tuple((given or {}).items()), out)
+        done = _run_stale({n: why for n, why in stale.items() if why}, asked, jobs, report)
         return [_outcome(name, profile, done) for name in stale]
 
 
 def _run_stale(
     stale: dict[str, str],
-    profile: str,
+    asked: tuple[str, tuple[tuple[str, object], ...], Path | None],
     jobs: int | None,
-    given: dict[str, object] | None,
     report: Callable[[str], None],
 ) -> dict[str, Result]:
-    """Run chapters, the longest (by the last time) first; return the results by name."""
+    """Run chapters, the longest (by the last time) first; return the results by name.
+
+    Args:
+        stale: why each of them is run.
+        asked: profile, parameters and folder, the same for all.
+        jobs: how many at a time.
+        report: called with each line of progress.
+    """
     if not stale:
         return {}
     from src.book.pool import Task, run_all
 
     _make_font_cache()
+    profile = asked[0]
     order = sorted(stale, key=lambda name: (-_last_seconds(name, profile), name))
-    tasks = [Task(name, profile, tuple((given or {}).items())) for name in order]
+    tasks = [Task(name, *asked) for name in order]
     done: dict[str, Result] = {}
     with progress.show(len(tasks), report) as shown:
 
@@ -88,6 +102,13 @@ def _run_stale(
             finished=finished,
         )
     return done
+
+
+def _why_stale(chapter: str, profile: str) -> str:
+    try:
+        return why_stale(chapter, profile)
+    except (BookError, OSError):  # something is broken: its run says what, the others go on
+        return "it cannot be told whether it is up to date"
 
 
 def default_jobs(profile: str) -> int:
@@ -112,33 +133,46 @@ def exit_status(outcomes: list[Outcome]) -> int:
     return INCOMPLETE_STATUS if "incomplete" in states else 0
 
 
-def table(outcomes: list[Outcome], seconds: float) -> str:
-    """Return the final table: per chapter state, seconds, memory and what to look at."""
+def table(outcomes: list[Outcome], seconds: float | None = None) -> str:
+    """Return the final table: per chapter state, seconds, memory and what to look at.
+
+    The last line counts the states, and says how long all of it took if that is known.
+    """
     rows = [("chapter", "result", "seconds", "peak MB", "")]
     for outcome in outcomes:
         result = outcome.result
-        ran = outcome.state != UP_TO_DATE
+        ran = outcome.state not in (UP_TO_DATE, "not run")
         total = f"{result.seconds + result.startup_seconds:.1f}" if ran else ""
         peak = f"{result.peak_memory_mb:.0f}" if ran else ""
         rows.append((outcome.chapter, outcome.state, total, peak, _note(outcome)))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    lines = [
-        f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}  {e}".rstrip()
-        for a, b, c, d, e in rows
-    ]
+    lines = aligned(rows, right=(2, 3))
     states = [outcome.state for outcome in outcomes]
-    order = ("ok", UP_TO_DATE, "incomplete", "failed")
+    order = ("ok", UP_TO_DATE, "incomplete", "failed", "not run")
     counts = [f"{states.count(state)} {state}" for state in order if state in states]
-    return "\n".join([*lines, f"{', '.join(counts) or 'no chapters'} in {seconds:.1f} s"])
+    took = "" if seconds is None else f" in {seconds:.1f} s"
+    return "\n".join([lines, f"{', '.join(counts) or 'no chapters'}{took}"])
+
+
+def aligned(rows: Sequence[Sequence[str]], right: tuple[int, ...] = ()) -> str:
+    """Return rows of texts as lines with aligned columns; those in `right` end together."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            text.rjust(width) if number in right else text.ljust(width)
+            for number, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
 
 
 def run_and_report(
     chapters: list[str] | None, profile: str, *, jobs: int | None, force: bool,
-    given: dict[str, object] | None = None,
+    given: dict[str, object] | None = None, out: Path | None = None,
 ) -> list[Outcome]:  # fmt: skip
     """Run as `run` does and print the final table."""
     began = time.monotonic()
-    outcomes = run(chapters, profile, jobs=jobs, force=force, given=given)
+    outcomes = run(chapters, profile, jobs=jobs, force=force, given=given, out=out)
     print(table(outcomes, time.monotonic() - began))
     return outcomes
 
@@ -151,7 +185,7 @@ def _outcome(name: str, profile: str, done: dict[str, Result]) -> Outcome:
 
 def _note(outcome: Outcome) -> str:
     result = outcome.result
-    if outcome.state in ("failed", "incomplete"):
+    if outcome.state in ("failed", "incomplete", "not run"):
         where = f"cell {result.cell}: " if result.cell else ""
         return f"{where}{result.reason}; see {result.log}" if result.log else result.reason
     if outcome.state == "ok" and result.over_budget:

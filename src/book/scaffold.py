@@ -4,8 +4,9 @@ import json
 import re
 from pathlib import Path
 
-from src.book import catalogue, ledger, paths
+from src.book import catalogue, paths
 from src.book.errors import BookError, choose
+from src.book.files import write_atomically
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _EXAMPLE = {"title": "Antithetic variates", "year": 1956}
@@ -43,7 +44,7 @@ def new(part: str, chapter: str, paper: str | None = None) -> list[Path]:
         texts |= {
             root / f"src/{part}/{module}.py": _fill(_TEMPLATES / "method.py", words),
             root / f"tests/{part}/test_{module}.py": _fill(_TEMPLATES / "test.py", words),
-            paths.papers_dir() / f"{words['PAPER']}.yml": _fill(_TEMPLATES / "paper.yml", words),
+            paths.papers_dir() / f"{words['PAPER']}.yml": _entry(words),
         }
     if taken := [str(f.relative_to(root)) for f in texts if f.exists()]:
         raise BookError(f"already there: {', '.join(taken)}; choose another name or edit these")
@@ -51,7 +52,7 @@ def new(part: str, chapter: str, paper: str | None = None) -> list[Path]:
     if not package.exists():
         texts[package] = f'"""Methods of the part "{catalogue.PARTS[part]}"."""\n'
     for file, text in texts.items():
-        ledger.write_atomically(file, text)
+        write_atomically(file, text)
     _unplan(names)
     return list(texts)
 
@@ -64,13 +65,15 @@ def _names(part: str, chapter: str, paper: str, *, alone: bool) -> dict[str, str
         "CHAPTER": chapter,
         "PAPER": paper,
         "MODULE": chapter if alone else paper.replace("-", "_"),
-        "TITLE": str(facts["title"]).replace('"', "'"),
+        "TITLE": str(facts["title"]),
         "YEAR": str(facts["year"] or 2000),
     }
 
 
 def _page(papers: list[dict[str, str]]) -> str:
     """Return the page of a chapter: the example of one paper, or a topic with a section a paper."""
+    # In a heading "<" would begin a tag.
+    papers = [words | {"TITLE": words["TITLE"].replace("<", "\\<")} for words in papers]
     if len(papers) == 1:
         return _fill(paths.chapters_dir() / "TEMPLATE.py", papers[0])
     text = _read(_TEMPLATES / "topic.py")
@@ -80,6 +83,12 @@ def _page(papers: list[dict[str, str]]) -> str:
     return "".join(
         [_replace(front, first), *(_replace(section, p) for p in papers), _replace(end, first)]
     )
+
+
+def _entry(words: dict[str, str]) -> str:
+    """Return a catalogue entry; YAML reads a quoted text as JSON does."""
+    title = json.dumps(words["TITLE"], ensure_ascii=False)[1:-1]
+    return _fill(_TEMPLATES / "paper.yml", words | {"TITLE": title})
 
 
 def _fill(template: Path, names: dict[str, str]) -> str:
@@ -105,4 +114,4 @@ def _unplan(papers: list[str]) -> None:
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = [line for line in lines if json.loads(line)["id"] not in papers]
     if kept != lines:
-        ledger.write_atomically(file, "".join(kept))
+        write_atomically(file, "".join(kept))

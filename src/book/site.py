@@ -18,6 +18,7 @@ from subprocess import PIPE, STDOUT
 
 from src.book import catalogue, notebooks, paths
 from src.book.errors import BookError
+from src.book.files import write_atomically
 from src.book.htmlcheck import check_html, images_shown
 from src.book.locks import exclusive
 from src.book.repository import version
@@ -37,6 +38,7 @@ _CODE = (
     "htmlcheck",
     "icons",
     "offline",
+    "outputs",
     "searchable",
     "page_parts",
     "site",
@@ -54,12 +56,17 @@ _CODE = (
 
 @dataclass(frozen=True)
 class Built:
-    """A built site: where it is, how many pages, whether it had to be rendered, seconds."""
+    """A built site: where it is, how many pages, whether it had to be rendered, seconds.
+
+    Attributes:
+        problems: what could not be read; the pages that wanted it say so.
+    """
 
     folder: Path
     pages: int
     rendered: bool
     seconds: float
+    problems: tuple[str, ...] = ()
 
 
 def build(clean: bool = False) -> Built:
@@ -73,19 +80,20 @@ def build(clean: bool = False) -> Built:
             the last good build is left as it was.
     """
     began = time.perf_counter()
-    with exclusive(paths.build_dir() / "site.lock", _say_waiting):
-        pages, rendered = _build(clean)
-    return Built(paths.build_dir() / "html", pages, rendered, time.perf_counter() - began)
+    with exclusive(paths.build_dir() / "site.lock", _say_waiting) as lock:
+        pages, rendered, problems = _build(clean, lock)
+    site, seconds = paths.build_dir() / "html", time.perf_counter() - began
+    return Built(site, pages, rendered, seconds, tuple(problems))
 
 
-def _build(clean: bool) -> tuple[int, bool]:
-    """Build the site if it is out of date; return the number of pages, and whether it was."""
+def _build(clean: bool, lock: int) -> tuple[int, bool, list[str]]:
+    """Build the site if it is out of date; return the number of pages, whether it was, problems."""
     home, site = paths.build_dir() / "site", paths.build_dir() / "html"
     stamp_file = home / "stamp.json"
     known = _read(stamp_file)
     stamp = {"content": _content(), "site": _listing(site)}
     if not clean and stamp["site"] and known.get("stamp") == stamp:
-        return known["pages"], False
+        return known["pages"], False, known["problems"]
     # Read here, where an error in an entry is told as it is, before Sphinx wraps it in its own.
     catalogue.papers(), catalogue.planned()
     staged = stage()
@@ -96,23 +104,27 @@ def _build(clean: bool) -> tuple[int, bool]:
         shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True, exist_ok=True)
     stamp_file.unlink(missing_ok=True)
-    rendered = _render(staged.folder, home)
+    rendered = _render(staged.folder, home, lock)
     if problems := check_html(rendered):
         raise BookError("the rendered pages have faults:\n" + "\n".join(problems))
     _publish(rendered, site)
     stamp["site"] = _listing(site)
     pages = sum(name.endswith((".md", ".ipynb")) for name in staged.files)
-    written = {"shape": shape, "stamp": stamp, "pages": pages}
-    stamp_file.write_text(json.dumps(written), encoding="utf-8")
-    return pages, True
+    problems = list(staged.problems)
+    written = {"shape": shape, "stamp": stamp, "pages": pages, "problems": problems}
+    write_atomically(stamp_file, json.dumps(written))
+    return pages, True, problems
 
 
 def _say_waiting(process: str) -> None:
     print(f"waiting for {process}, which is rendering the book")
 
 
-def _render(source: Path, home: Path) -> Path:
-    """Render the staged book with Jupyter Book; return the folder of the pages."""
+def _render(source: Path, home: Path, lock: int) -> Path:
+    """Render the staged book with Jupyter Book; return the folder of the pages.
+
+    Jupyter Book holds the lock with us: if we are killed, nobody renders into its folder meanwhile.
+    """
     log = home.parent / "site.log"
     command = [
         *(sys.executable, "-c", "from jupyter_book.cli.main import main; main()"),
@@ -124,7 +136,9 @@ def _render(source: Path, home: Path) -> Path:
     environment["PYTHONPATH"] = os.pathsep.join(
         p for p in (str(paths.package_root()), os.environ.get("PYTHONPATH")) if p
     )
-    done = subprocess.run(command, env=environment, stdout=PIPE, stderr=STDOUT, encoding="utf-8")
+    done = subprocess.run(
+        command, env=environment, stdout=PIPE, stderr=STDOUT, encoding="utf-8", pass_fds=[lock]
+    )
     told = _COLOUR.sub("", done.stdout)
     log.write_text(told, encoding="utf-8")
     if done.returncode != 0:
@@ -135,33 +149,53 @@ def _render(source: Path, home: Path) -> Path:
 def _explain(lines: list[str], log: Path) -> str:
     """Return what went wrong: Sphinx's warnings, else the end of what it said."""
     told = [line for line in lines if "WARNING:" in line or "ERROR:" in line]
-    # Jupyter Book ends with a traceback of its own, which says nothing of the cause.
+    # Jupyter Book ends with a traceback of its own, of which the last line may tell the cause.
     ends = [k for k, line in enumerate(lines) if line.startswith("Traceback")]
-    shown = told or lines[: ends[0] if ends else None]
+    before = lines[: ends[0]] if ends else lines
+    stops = [k for k, line in enumerate(before) if line.endswith(("error:", "error!"))]
+    stops += [k for k, line in enumerate(before) if line.startswith("Extension error")]
+    shown = told or (before[min(stops) :] if stops else [*before, *lines[-1:]])
     cause = "\n".join(shown[-_LOG_LINES:])
     return f"the book could not be rendered; the log is {notebooks.short(log)}\n{cause}"
 
 
 def _publish(rendered: Path, site: Path) -> None:
-    """Make the published site equal to the rendered one, without images that no page shows."""
+    """Make the published site equal to the rendered one, without images that no page shows.
+
+    What is new is first copied beside it, where a full disk costs nothing, then moved into place.
+    """
     shown = images_shown(rendered)
     wanted = {
         file.relative_to(rendered): file
         for file in rendered.rglob("*")
         if file.is_file() and (file.parent.name != "_images" or file.resolve() in shown)
     }
-    if site.exists():
-        for file in sorted(site.rglob("*"), reverse=True):
-            if file.is_dir():
-                if not any(file.iterdir()):
-                    file.rmdir()
-            elif file.relative_to(site) not in wanted:
-                file.unlink()
-    for name, file in wanted.items():
-        target = site / name
-        if not target.exists() or target.read_bytes() != file.read_bytes():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
+    beside = site.with_name("html.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    new = [name for name, file in wanted.items() if _bytes(site / name) != file.read_bytes()]
+    try:
+        for name in new:
+            (beside / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(wanted[name], beside / name)
+        for name in new:
+            (site / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(beside / name, site / name)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    for file in sorted(site.rglob("*"), reverse=True):
+        if file.is_dir():
+            if not any(file.iterdir()):
+                file.rmdir()
+        elif file.relative_to(site) not in wanted:
+            file.unlink()
+
+
+def _bytes(file: Path) -> bytes | None:
+    """Return what a file holds; None if there is none, or it has gone since it was listed."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def _content() -> str:
@@ -176,7 +210,7 @@ def _content() -> str:
         files += sorted(f for f in (home / "src").rglob("*.py") if not _of_machinery(f, home))
     for file in files:
         digest.update(f"{file}\0".encode())
-        digest.update(file.read_bytes())
+        digest.update(_bytes(file) or b"")
     return digest.hexdigest()
 
 

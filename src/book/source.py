@@ -1,6 +1,7 @@
 """Show the code that runs: the real source of a function or class, highlighted."""
 
 import inspect
+import re
 import textwrap
 from pathlib import Path
 
@@ -23,7 +24,9 @@ class Source:
         return "\n\n".join(f"# {where}\n{code}" for code, where in self.parts)
 
     def _repr_markdown_(self) -> str:
-        return f"```python\n{self!r}\n```"
+        longest = max((len(ticks) for ticks in re.findall("`+", repr(self))), default=0)
+        fence = "`" * max(3, longest + 1)  # whatever the code holds, it stays inside
+        return f"{fence}python\n{self!r}\n{fence}"
 
 
 def show(*things: object) -> Source:

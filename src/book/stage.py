@@ -10,21 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.book import notebooks, paths
+from src.book import notebooks, outputs, paths
 from src.book.errors import BookError
+from src.book.files import naming, read_text
 from src.book.install import without_install_cell
 from src.book.results import read_result
+from src.book.titles import chapter_title
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 # What is copied as it is; everything else on the stage is a chapter.
 _COPIED = ("_config.yml", "_toc.yml", "index.md", "pages/**/*.md", "_static/**/*")
-_RUN, _REFERENCE, _SOURCE = "run", "reference", "source"
+_RUN, _REFERENCE, _SOURCE, _NOTHING = "run", "reference", "source", ""
 _ABOUT = {
     _RUN: "The outputs below come from the last run that succeeded.",
     _REFERENCE: "The outputs below are the committed reference, which has no figures.",
     _SOURCE: "This page has no outputs.",
+    _NOTHING: "This page has no content.",
 }
 
 
@@ -34,28 +37,34 @@ class Staged:
 
     Attributes:
         files: every file with its path relative to the stage.
-        sources: for each chapter where its page comes from: "run", "reference" or "source".
+        sources: for each chapter where its page comes from: "run", "reference" or "source"; "" if
+            none of them can be read.
+        problems: what cannot be read, in words; the chapters' pages say so too.
     """
 
     folder: Path
     files: tuple[str, ...]
     sources: dict[str, str]
+    problems: tuple[str, ...] = ()
 
 
 def stage() -> Staged:
     """Lay out the pages of the book; return what lies there.
 
+    A notebook that cannot be read costs no other page: the next best takes its place.
+
     Raises:
-        BookError: if a notebook cannot be read, or a cell holds more than one figure.
+        BookError: if a cell holds more than one figure, or a page or a setting cannot be read.
     """
     folder = paths.build_dir() / "stage"
-    contents = {f.relative_to(paths.root()).as_posix(): f.read_bytes() for f in _copied()}
-    made_from = {}
+    contents = {f.relative_to(paths.root()).as_posix(): _checked(f) for f in _copied()}
+    made_from, problems = {}, []
     for chapter in notebooks.chapters():
-        notebook, made_from[chapter] = _page(chapter)
+        notebook, made_from[chapter], broken = _page(chapter)
         contents[f"chapters/{chapter}.ipynb"] = notebooks.dumps(notebook).encode()
+        problems += [f"{chapter}: {what}" for what in broken]
     _write(folder, contents)
-    return Staged(folder, tuple(sorted(contents)), made_from)
+    return Staged(folder, tuple(sorted(contents)), made_from, tuple(problems))
 
 
 def inputs() -> list[Path]:
@@ -103,20 +112,57 @@ def _copied() -> list[Path]:
     return [f for p in _COPIED for f in sorted(paths.root().glob(p)) if f.is_file()]
 
 
-def _page(chapter: str) -> tuple["NotebookNode", str]:
-    """Return the notebook of a chapter's page, and where it comes from."""
+def _checked(file: Path) -> bytes:
+    if file.suffix in (".md", ".yml"):
+        read_text(file)  # Sphinx would say less of what is wrong
+    return file.read_bytes()
+
+
+def _page(chapter: str) -> tuple["NotebookNode", str, list[str]]:
+    """Return the notebook of a chapter's page, where it comes from, and what cannot be read."""
+    notebook, source, broken = _best(chapter)
+    outputs.without_active(notebook)
+    lift_figures(notebook, chapter)
+    for notice in filter(None, [_broken_notice(broken, source), _notice(chapter, source)]):
+        _insert_after_title(notebook, notice)
+    return notebook, source, broken
+
+
+def _best(chapter: str) -> tuple["NotebookNode", str, list[str]]:
+    """Return the first of a chapter's notebooks that can be read, its kind, and what cannot."""
     run = paths.run_file(chapter, "quick")
     reference = notebooks.chapter_file(chapter, ".ipynb")
-    if run.exists():
-        notebook, source = notebooks.load(run), _RUN
-    elif reference.exists():
-        notebook, source = without_install_cell(notebooks.load(reference)), _REFERENCE
-    else:
-        notebook, source = notebooks.read_chapter(chapter), _SOURCE
-    lift_figures(notebook, chapter)
-    if notice := _notice(chapter, source):
-        _insert_after_title(notebook, notice)
-    return notebook, source
+    kinds = {
+        _RUN: (run.exists(), lambda: notebooks.load(run)),
+        _REFERENCE: (reference.exists(), lambda: without_install_cell(notebooks.load(reference))),
+        _SOURCE: (True, lambda: notebooks.read_chapter(chapter)),
+    }
+    broken = []
+    for kind, (exists, read) in kinds.items():
+        try:
+            if exists:
+                return _with_cells(read(), kind), kind, broken
+        except BookError as error:
+            broken.append(str(error))
+    title = notebooks.read_source(f"# %% [markdown]\n# # {chapter_title(chapter)}\n")
+    return title, _NOTHING, broken
+
+
+def _with_cells(notebook: "NotebookNode", kind: str) -> "NotebookNode":
+    if not notebook.cells:
+        raise BookError(f"the {kind} has no cells; restore it, or make book")
+    return notebook
+
+
+def _broken_notice(broken: list[str], source: str) -> str:
+    """Return the warning at the top of a page whose newer notebook, or source, cannot be read."""
+    if not broken:
+        return ""
+    told = "\n".join(f"- {_code(' '.join(what.split()))}" for what in broken)
+    return (
+        "```{admonition} A file of this chapter cannot be read\n:class: warning\n"
+        f"{told}\n\n{_ABOUT[source]}\n```"
+    )
 
 
 def _notice(chapter: str, source: str) -> str:
@@ -170,5 +216,6 @@ def _write(folder: Path, contents: dict[str, bytes]) -> None:
     for name, content in contents.items():
         file = folder / name
         if not file.exists() or file.read_bytes() != content:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
+            with naming(file):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)

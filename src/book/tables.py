@@ -53,7 +53,7 @@ def badge(verdict: str, label: str | None = None, href: str | None = None) -> st
 
     The word carries the meaning; the colour only helps.
     """
-    kind = verdict.replace(" ", "-")
+    kind = escape(verdict.replace(" ", "-"))
     words = escape(f"{label} {verdict}" if label else verdict)
     if href is None:
         return f'<span class="verdict verdict-{kind}">{words}</span>'

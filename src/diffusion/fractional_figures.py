@@ -52,7 +52,7 @@ def idea_figure(
             axis.plot(times, values, label=name, lw=1.2)
     for name, both in schedules.items():
         for axis, values in zip(axes[1], both, strict=True):
-            line = {"color": "black", "ls": "--"} if name == "VP" else {}
+            line = {"color": "black", "ls": ":"} if name == "VP" else {}
             axis.plot(schedule_times, values, label=name, **line)
     titles = ["the driving noise", "a pixel", "noise in the image", "noise the network sees"]
     for axis, title in zip(axes.flat, titles, strict=True):
@@ -90,7 +90,7 @@ def roughness_figure(hursts: Sequence[float], counts: Sequence[int]) -> Figure:
     lags = np.geomspace(1e-4, 0.5, 40).tolist()
     fig, axes = plt.subplots(1, len(hursts), figsize=(7, 3.2), sharex=True)
     for axis, hurst in zip(axes, hursts, strict=True):
-        axis.loglog(lags, increment_variances(hurst, None, lags), color="black", label="exact")
+        axis.loglog(lags, increment_variances(hurst, None, lags), "k-", label="exact")
         for count, line in zip(counts, ("--", "-.", ":"), strict=False):
             axis.loglog(lags, increment_variances(hurst, count, lags), line, label=f"K = {count}")
         axis.axvspan(1 / 20, 0.5, color="#DDDDDD", alpha=0.5, lw=0)
@@ -103,11 +103,11 @@ def roughness_figure(hursts: Sequence[float], counts: Sequence[int]) -> Figure:
 def schedules_figure(
     times: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[float]]]
 ) -> Figure:
-    """Draw std of X given Y for families of processes, one panel a family; "VP" is dashed black."""
+    """Draw std of X given Y for families of processes, one panel a family; "VP" is dotted black."""
     fig, axes = plt.subplots(1, len(panels), figsize=(7, 3.2), sharey=True)
     for axis, (title, curves) in zip(axes, panels.items(), strict=True):
         for name, values in curves.items():
-            line = {"color": "black", "ls": "--"} if name == "VP" else {}
+            line = {"color": "black", "ls": ":"} if name == "VP" else {}
             axis.loglog(times, values, label=name, **line)
         axis.set(title=title, xlabel="time t")
         axis.legend(loc="lower right")

@@ -33,7 +33,10 @@ def attention_figure(network: Transformer, clause: Clause, heads: Mapping[str, i
         image = axis.imshow(maps[head], vmin=0, vmax=1, aspect="auto")
         rows = range(len(target))
         axis.plot([w.source for w in target], rows, "s", mfc="none", mec="white", mew=1.4, ms=12)
-        axis.plot([w.controller for w in target], rows, "o", mfc="none", mec="C1", mew=1.8, ms=7)
+        for edge, width in (("white", 3.4), ("C1", 1.8)):  # a light rim, for dark cells
+            axis.plot(
+                [w.controller for w in target], rows, "o", mfc="none", mec=edge, mew=width, ms=7
+            )
         axis.set_xticks(range(len(source)), source, rotation=60)
         axis.set_yticks(rows, [w.text for w in target])
         axis.set(title=f"head {head + 1}: {title}", xlabel="source word")
@@ -48,7 +51,7 @@ def saturation_figure(widths: Sequence[int], norms: Mapping[str, Sequence]) -> F
     fig, axis = plt.subplots(figsize=(6, 3.2))
     for label, rows in norms.items():
         values = np.asarray(rows)
-        (line,) = axis.plot(widths, values.mean(1), "o-", label=label)
+        (line,) = axis.plot(widths, values.mean(1), marker="o", label=label)
         axis.fill_between(
             widths, values.min(1), values.max(1), color=line.get_color(), alpha=0.2, lw=0
         )

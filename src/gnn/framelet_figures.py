@@ -82,7 +82,7 @@ def filter_figure(frequency: np.ndarray, banks: Mapping[str, Mapping[str, np.nda
         for (label, values), line in zip(filters.items(), _LINES, strict=False):
             axis.plot(frequency, values, line, label=label)
         total = sum(values**2 for values in filters.values())
-        axis.plot(frequency, total, color="black", lw=1, label="sum of squares")
+        axis.plot(frequency, total, "k-", lw=1, marker="|", markevery=0.1, label="sum of squares")
         axis.set(title=name, xlabel="ξ")
         axis.set_xticks((0, np.pi / 2, np.pi), ("0", "π/2", "π"))
     fig.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncol=5)
@@ -106,9 +106,9 @@ def response_figure(
         left.plot(frequency, values, line, label=name)
     left.set(xlabel="frequency λ", ylabel="response", title="exact filters, two levels")
     left.legend()
-    lines = ("-", "--", "-.", (0, (1, 1)), ":")
-    for (name, values), line in zip(gains.items(), lines, strict=False):
-        right.plot(frequency, values, ls=line, label=name)
+    marks = ("", "", "", "", "o", "s")
+    for (name, values), line, mark in zip(gains.items(), _LINES * 2, marks, strict=False):
+        right.plot(frequency, values, ls=line, marker=mark, markevery=0.12, ms=4, label=name)
     right.set(xlabel="frequency λ", ylabel="gain", title="synthesis after analysis")
     right.legend()
     return fig

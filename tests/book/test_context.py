@@ -164,6 +164,7 @@ def test_units_resume_in_the_larger_profiles(probe_paper, record, monkeypatch):
     units = [event for event in events.read(record) if event["event"] == "unit"]
     assert [unit["kept"] for unit in units] == [False, True, False, False]
     assert units[0]["seconds"] == units[1]["seconds"]
+    assert units[0]["peak_mb"] == units[1]["peak_mb"] > 20
     monkeypatch.setenv("BOOK_BUDGET_S", "0")
     assert run.unit("u", work, 2, scale=3) == {"value": [6]}
     with pytest.raises(OutOfTime, match="run again to go on"):

@@ -1,6 +1,7 @@
 """The gates: a good book passes, and each planted fault is found."""
 
 import base64
+import hashlib
 import json
 
 import pytest
@@ -306,9 +307,9 @@ def test_a_reference_that_prints_too_much_or_what_it_must_not_is_refused(good):
 
 
 def test_larger_results_go_to_the_ledger_with_their_seed(good, capsys):
-    assert main(["results", "--profile", "cpu", NAME, "--seed", "4"]) == 0
+    assert main(["results", "--profile", "cpu", NAME]) == 0
     entry = ledger.read(NAME, "cpu")
-    assert entry["seed"] == 4 and entry["measurements"][0]["estimate"] == 0.5
+    assert entry["seed"] == 0 and entry["measurements"][0]["estimate"] == 0.5
     assert {"date", "device", "python"} <= entry["provenance"].keys()
     assert "wrote data/results/cpu/foundations/one.json" in capsys.readouterr().out
     # The quick page shows them, so it must be run again.
@@ -326,6 +327,8 @@ def test_a_measured_number_in_a_text_may_move_as_far_as_its_claim_allows(good):
         words = describe_kept({**kept, **moved})
         page = paths.run_file(NAME, "quick")
         edit(page, lambda content: say(content, f"C1: {describe_kept(kept)}\n"))
+        digest = hashlib.sha256(page.read_bytes()).hexdigest()  # as if the run had written it
+        edit(page.with_suffix(".json"), lambda content: content.update(page=digest))
         edit(reference(), lambda content: say(content, f"C1: {words}\n"))
 
     def say(content, text):

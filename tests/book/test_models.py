@@ -40,3 +40,13 @@ def test_absent_changed_and_too_large_models_are_refused(run, probe_paper):
     file.write_bytes(content)
     with pytest.raises(BookError, match="is not the file that"):
         weights(run, "small", {}, {})
+
+
+def test_a_run_with_unusual_parameters_keeps_its_weights_aside(run, probe_paper, monkeypatch):
+    state = {"0": {"w": torch.zeros(2)}}
+    weights(run, "small", state, {})
+    monkeypatch.setenv("BOOK_MODELS", str(probe_paper / "aside"))
+    kept = weights(run, "small", {"0": {"w": torch.ones(2)}}, {})
+    assert kept["0"]["w"].tolist() == [1, 1], "what it trained is what it goes on with"
+    assert weights(run, "small", {}, {})["0"]["w"].tolist() == [0, 0], "the book's are as they were"
+    assert (probe_paper / "aside/foundations/probe/small.safetensors").exists()

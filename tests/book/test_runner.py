@@ -3,10 +3,8 @@
 import json
 import os
 import signal
-import subprocess
-import sys
+import tempfile
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -15,43 +13,11 @@ from src.book import dependencies, notebooks, paths, pool, runner
 from src.book.__main__ import main
 from src.book.errors import BookError
 from src.book.results import Result, read_result
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-PATIENCE_S = 60
+from tests.book.command_line import PATIENCE_S, alive, sleeper, start_book, wait_for
 
 
 def states(outcomes):
     return {outcome.chapter: outcome.state for outcome in outcomes}
-
-
-def start_book(*arguments, **environment):
-    """Start the command line on the toy book of `$BOOK_ROOT`, as the leader of its own group."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "src.book", *arguments],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        # A shell's background job ignores Ctrl-C, and so would its children: these tests too.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-
-
-def wait_for(condition):
-    """Wait until a condition holds; fail after a while."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
-
-
-def alive(pid_file):
-    """Whether the process that wrote its id into a file is still running."""
-    try:
-        return psutil.Process(int(pid_file.read_text())).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def write_result(chapter, **row):
@@ -60,17 +26,6 @@ def write_result(chapter, **row):
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"chapter": chapter, "profile": "quick", "status": "ok", **row}))
     file.with_suffix(".ipynb").write_text("{}")
-
-
-def sleeper(toys, name):
-    """A chapter that writes its kernel's id into a file and sleeps while a file `slow` is there."""
-    pid = toys.root / f"{name.replace('/', '-')}.pid"
-    toys.chapter(
-        name,
-        f"import os, pathlib, time\npathlib.Path({str(pid)!r}).write_text(str(os.getpid()))",
-        f"while pathlib.Path({str(toys.root / 'slow')!r}).exists():\n    time.sleep(0.05)",
-    )
-    return pid
 
 
 @pytest.fixture
@@ -176,14 +131,17 @@ def test_a_run_over_its_budget_says_so(toys):
     assert "over" not in runner.table([replace(outcome, result=busy)], 1.0)
 
 
-def test_an_interrupted_run_leaves_no_orphan_and_resumes(slow):
+def test_an_interrupted_run_leaves_no_orphan_and_resumes(slow, monkeypatch):
     toys, pid = slow
+    monkeypatch.setenv("TMPDIR", temporary := tempfile.mkdtemp(prefix="f-", dir="/tmp"))
     process = start_book("run", "--jobs", "2")
     wait_for(lambda: pid.exists() and all(read_result(f"toys/{c}", "quick") for c in "ac"))
     os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches the whole group
     said = process.communicate(timeout=PATIENCE_S)[0]
-    assert process.returncode == 130 and "interrupted" in said, said
+    assert process.returncode == 130 and "run it again to go on" in said, said
+    assert "Traceback" not in said
     wait_for(lambda: not alive(pid))
+    os.rmdir(temporary)  # nothing is left in it
     (toys.root / "slow").unlink()
     assert states(runner.run()) == {
         "toys/a": "up to date",

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from src.book import catalogue, scaffold
+from src.book import catalogue, notebooks, scaffold
 from src.book.errors import BookError
+from src.book.titles import chapter_title
 from tests.conftest import REPOSITORY
 
 IDEA = "Send messages through framelets rather than through the edges alone."
@@ -47,6 +48,25 @@ def test_its_own_test_passes(tree):
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "3 passed" in done.stdout
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_title_stays_a_title_whatever_it_holds(tree, several):
+    title = "Is \"a < b\"? <script>1</script> \\ \\n # %% 'yes'"
+    rows = [{"id": "odd", "title": title, "year": 2020, "chapter": "gnn/odd", "idea": IDEA}]
+    rows += [{**rows[0], "id": "even"}] * several
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tree / "data/papers/planned.jsonl").write_text(text)
+    scaffold.new("gnn", "odd")
+    assert catalogue.paper("odd").title == title
+    notebook = notebooks.read_chapter("gnn/odd")
+    [heading] = [c for c in notebook.cells if "Is " in c.source.split("\n")[0]][:1]
+    assert heading.cell_type == "markdown" and r"\<script>1\</script>" in heading.source
+    if not several:
+        assert chapter_title("gnn/odd") == title
+    (tree / "data/papers/planned.jsonl").write_text(text.replace("Is ", "Is\\n"))
+    with pytest.raises(BookError, match=r"planned\.jsonl, line 1: field title"):
+        scaffold.new("gnn", "other")
 
 
 def test_nothing_is_overwritten(tree):

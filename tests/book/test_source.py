@@ -4,6 +4,8 @@ import pytest
 
 from src.book import show
 from src.book.errors import BookError, choose
+from src.book.outputs import words_problems
+from src.book.source import Source
 from src.book.tables import Table
 
 
@@ -41,3 +43,11 @@ def test_a_table_reads_as_text_and_html():
     table = Table(["a", "b"], [["x<y", None]])
     assert repr(table) == "a    b\n---  -\nx<y  –"
     assert "<td>x&lt;y</td>" in table._repr_html_()
+
+
+def test_code_that_holds_a_fence_stays_inside_its_own():
+    code = 'TEXT = """\n```\n<script>1</script>\n```{raw} html\n````\n"""'
+    shown = Source([(code, "src/a.py, lines 1-5")])._repr_markdown_()
+    assert shown == f"`````python\n# src/a.py, lines 1-5\n{code}\n`````"
+    assert words_problems(shown) == []
+    assert words_problems(shown.replace("`````", "````")) != []

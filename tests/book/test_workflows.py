@@ -55,6 +55,10 @@ def read(file):
     return content
 
 
+def read_text(name):
+    return (FOLDER / f"{name}.yml").read_text(encoding="utf-8")
+
+
 def steps(file):
     return [step for job in read(file)["jobs"].values() for step in job["steps"]]
 
@@ -70,10 +74,11 @@ def test_actionlint_would_find_something(tmp_path):
 
 
 def test_the_workflows_are_those_that_the_project_needs():
-    assert [file.stem for file in FILES] == ["ci", "gpu", "publish"]
+    assert [file.stem for file in FILES] == ["audit", "ci", "gpu", "publish", "range"]
     runs = {file.stem: " ".join(step.get("run", "") for step in steps(file)) for file in FILES}
-    assert ".ci/run" in runs["ci"]
+    assert ".ci/run" in runs["ci"] and runs["audit"].strip() == ".ci/audit --required"
     assert "make results PROFILE=gpu" in runs["gpu"] and "gh pr create" in runs["gpu"]
+    assert "src.book drift" in runs["range"] and "constraints-lowest" in read_text("range")
     assert "make book" in runs["publish"]
 
 
@@ -113,3 +118,17 @@ def test_actions_are_pinned_by_commit_with_their_version_beside_it():
             assert found, f"{file.name}: {line}"
             pins.add(found.groups())
     assert len(pins) == len({action for action, _, _ in pins}), "one action, two versions"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_what_others_write_starts_nothing_privileged_and_is_no_part_of_a_command(file):
+    started = set(read(file)["on"])
+    # These run with the repository's own rights on the words or the code of anybody.
+    assert not started & {"pull_request_target", "workflow_run", "issue_comment", "issues"}
+    for step in steps(file):
+        # A value reaches a command through the environment, where it is never read as one.
+        assert "${{" not in step.get("run", ""), f"{file.name}: {step['run']}"
+        assert "github.event" not in str(step), f"{file.name}: {step}"
+        assert "script" not in step.get("with", {}), f"{file.name}: {step}"
+    text = file.read_text(encoding="utf-8")
+    assert set(re.findall(r"secrets\.\w+", text)) == set(), "a token of one's own is not needed"

@@ -12,6 +12,8 @@ import pytest
 
 from src.book import runner
 from src.book import site as book_site
+from tests.browser.book_pages import resize
+from tests.browser.watch import Watch
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _BELOW = "/some/path/"  # the site must not rely on lying at a server's root
@@ -92,61 +94,71 @@ def base(request, site) -> str:
     return site.as_uri() + "/"
 
 
-class _Watch:
-    """What went wrong in a page: console errors, failed requests, requests to elsewhere."""
+@pytest.fixture(scope="module")
+def opened(browser):
+    """Open pages in contexts of their own, which last as long as the module's tests."""
+    contexts = []
 
-    def __init__(self, base: str) -> None:
-        self.base = base
-        self.faults: list[str] = []
-
-    def attach(self, page) -> None:
-        page.on("console", self._console)
-        page.on("pageerror", lambda error: self.faults.append(f"script error: {error}"))
-        page.on("request", self._request)
-        page.on("requestfailed", self._failed)
-        page.on("response", self._response)
-
-    def _console(self, message) -> None:
-        if message.type == "error":
-            self.faults.append(f"console error: {message.text}")
-
-    def _request(self, request) -> None:
-        if not request.url.startswith((self.base, "data:", "blob:", "about:")):
-            self.faults.append(f"external request: {request.url}")
-
-    def _failed(self, request) -> None:
-        # A page that is left drops what it was still loading, and where scripts are switched off
-        # ("csp") the browser refuses those that the page asks for: no faults of the page.
-        if request.failure not in ("net::ERR_ABORTED", "csp"):
-            self.faults.append(f"failed request: {request.url} ({request.failure})")
-
-    def _response(self, response) -> None:
-        if response.status >= 400:
-            self.faults.append(f"failed request: {response.url} ({response.status})")
-
-
-@pytest.fixture
-def visit(browser, base):
-    """Open pages: `visit(path, width=1280, scheme="light", javascript=True)` returns a `Page`.
-
-    When the test ends, it fails if a page had a console error, or a failed or external request.
-    """
-    watch, contexts = _Watch(base), []
-
-    def open_page(path, width=1280, scheme="light", javascript=True):
+    def open_page(base, path, width=1280, scheme="light", javascript=True, before=None):
         context = browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme=scheme,
             java_script_enabled=javascript,
         )
         contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(15_000)
+        page, watch = context.new_page(), Watch(base)
+        page.set_default_timeout(60_000)  # what hangs; a busy machine is no failure
         watch.attach(page)
+        if before:
+            before(page)
         page.goto(base + path)
-        return page
+        return page, watch
 
     yield open_page
     for context in contexts:
         context.close()
-    assert not watch.faults, "\n".join(dict.fromkeys(watch.faults))
+
+
+@pytest.fixture
+def visit(opened, base):
+    """Open pages: `visit(path, width=1280, scheme="light", javascript=True)` returns a `Page`.
+
+    When the test ends, it fails if a page had a console error, or a failed or external request.
+    """
+    pages = []
+
+    def open_page(path, **how):
+        pages.append(opened(base, path, **how))
+        return pages[-1][0]
+
+    yield open_page
+    for page, _ in pages:
+        page.context.close()
+    assert not (faults := [fault for _, watch in pages for fault in watch.told()]), faults
+
+
+@pytest.fixture(scope="module")
+def kept():
+    """The pages that the tests of a module share."""
+    return {}
+
+
+@pytest.fixture
+def shared(opened, kept, base):
+    """Open a page once for all tests of a module: `shared(path, width=1280)` returns the `Page`.
+
+    A test leaves it as it found it, but for its width. It fails by what `visit` fails by.
+    """
+    used = []
+
+    def one_page(path, width=1280, **how):
+        key = (base, path, *sorted(how.items()))
+        if key not in kept:
+            kept[key] = opened(base, path, width=width, **how)
+        page, watch = kept[key]
+        used.append(watch)
+        resize(page, width)
+        return page
+
+    yield one_page
+    assert not (faults := [fault for watch in used for fault in watch.told()]), faults

@@ -4,8 +4,8 @@ PAGE = "pages/catalogue.html"
 ROWS = "table.papers tbody tr:visible"
 
 
-def test_words_and_state_filter_the_papers(visit):
-    page = visit(PAGE)
+def test_words_and_state_filter_the_papers(shared):
+    page = shared(PAGE)
     total = page.locator(ROWS).count()
     said = page.locator(".catalogue-filter output")
     assert said.inner_text() == f"{total} of {total} papers shown"
@@ -15,10 +15,11 @@ def test_words_and_state_filter_the_papers(visit):
     assert page.locator("section:has(> .table-box):visible").count() == 1
     page.get_by_label("Search papers").press_sequentially(" nothing has this")
     assert said.inner_text() == f"0 of {total} papers shown"
+    page.get_by_label("Search papers").fill("")
 
 
-def test_the_state_filter_keeps_what_runs(visit):
-    page = visit(PAGE)
+def test_the_state_filter_keeps_what_runs(shared):
+    page = shared(PAGE)
     page.get_by_label("State").select_option("runs")
     rows = page.locator(ROWS)
     assert 0 < rows.count() < 369

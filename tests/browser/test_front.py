@@ -8,6 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.browser import checks
+
 BOARD = "pages/scoreboard.html"
 
 
@@ -44,8 +46,16 @@ def test_without_javascript_the_scoreboard_is_complete(visit, claims):
     assert page.get_by_role("link", name="CSV").is_visible()
 
 
-def test_filters(visit, claims):
-    page = visit(BOARD)
+@pytest.fixture
+def board(shared):
+    """The scoreboard with all its claims in the book's order, open for all tests."""
+    page = shared(BOARD)
+    page.get_by_role("button", name="Show all").click()
+    return page
+
+
+def test_filters(board, claims):
+    page = board
     assert status(page) == f"{len(claims)} of {len(claims)} claims shown"
     choose(page, "Verdict", "not supported")
     wanted = [c for c in claims if c["verdict"] == "not supported"]
@@ -65,8 +75,8 @@ def test_filters(visit, claims):
     assert {r["id"].rpartition("-")[0] for r in rows(page)} == {claims[0]["paper"]}
 
 
-def test_words_are_searched(visit, claims):
-    page = visit(BOARD)
+def test_words_are_searched(board, claims):
+    page = board
     title = claims[-1]["title"]
     page.get_by_label("Words", exact=True).fill(title.upper())
     wanted = {c["paper"] for c in claims if title in c["title"]}
@@ -76,8 +86,8 @@ def test_words_are_searched(visit, claims):
     assert status(page).startswith("0 of ")
 
 
-def test_sorting_by_the_keyboard(visit, claims):
-    page = visit(BOARD)
+def test_sorting_by_the_keyboard(board, claims):
+    page = board
     order = ["supported", "not supported", "inconclusive", "not tested"]
     page.get_by_role("button", name="Verdict").first.focus()
     page.keyboard.press("Enter")
@@ -94,6 +104,23 @@ def test_sorting_by_the_keyboard(visit, claims):
     assert [r["id"] for r in rows(page)] == [f"{c['paper']}-{c['claim']}" for c in claims]
     assert head.count() == 0
     assert page.locator(".only-sorted").count() == 0
+
+
+@pytest.mark.parametrize("base", ["file"], indirect=True)
+def test_paper_has_the_headers_and_not_the_controls(board):
+    heads = board.locator("table.scoreboard:visible thead").first
+    shown = heads.inner_text().replace("\n", " ")
+    board.emulate_media(media="print")
+    try:
+        assert heads.get_by_role("button", name="Verdict").is_visible()
+        assert heads.inner_text().replace("\n", " ") == shown
+        assert not board.locator("form.scoreboard-controls").is_visible()
+        assert checks.width(board) == []
+        button = heads.get_by_role("button", name="Verdict")
+        # A box of its own would be missing where the header is repeated on the next page.
+        assert button.evaluate("e => getComputedStyle(e).display") == "contents"
+    finally:
+        board.emulate_media(media="screen")
 
 
 def test_the_choice_is_kept_in_the_address(visit):
@@ -124,8 +151,8 @@ def test_a_row_leads_to_its_cell(visit, claims):
     assert "measure(" in page.locator(f"#{anchor}").inner_text()
 
 
-def test_downloads(visit, base, site, claims):
-    page = visit(BOARD)
+def test_downloads(board, base, site, claims):
+    page = board
     for name in ("CSV", "JSON"):
         link = page.get_by_role("link", name=name, exact=True)
         file = site / f"pages/scoreboard.{name.lower()}"

@@ -27,7 +27,7 @@ def test_there_are_no_warnings_and_nothing_is_rendered_twice(rendered):
     assert "WARNING" not in (rendered / "_build/site.log").read_text()
     began = time.perf_counter()
     again = site.build()
-    assert (again.rendered, again.pages) == (False, 9)
+    assert (again.rendered, again.pages) == (False, 10)
     assert time.perf_counter() - began < 1
 
 
@@ -97,6 +97,19 @@ def test_new_results_reach_the_pages_that_show_them_and_no_others(rendered):
         assert not {"how_we_judge", "run_times", "other"} & written
     finally:
         ledger.write_text(kept)
+
+
+def test_new_results_that_no_page_shows_leave_the_site_as_it_is(rendered):
+    site.build()  # another test may have left it behind
+    folder = rendered / "_build/html"
+    before = {f: f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+    beside = rendered / "data/results/quick/foundations/of_no_chapter.json"
+    beside.write_text("{}\n")
+    try:
+        assert site.build().rendered
+        assert {f: f.read_bytes() for f in folder.rglob("*") if f.is_file()} == before
+    finally:
+        beside.unlink()
 
 
 def test_a_page_with_a_traceback_fails_and_the_last_good_site_stays(rendered):

@@ -6,10 +6,12 @@ only sees the result (`src.book.directives`), so everything here can be tested w
 
 from collections.abc import Callable
 
+from src.book.pages.benchmarks import execution, many_chapters
 from src.book.pages.bibliography import bibliography
 from src.book.pages.catalogue import catalogue
 from src.book.pages.gallery import gallery
 from src.book.pages.markup import Link, Section
+from src.book.pages.resources import resources
 from src.book.pages.run_times import run_times
 from src.book.pages.scoreboard import scoreboard, scoreboard_summary
 
@@ -21,4 +23,7 @@ DIRECTIVES: dict[str, Callable[[Link], list[Section]]] = {
     "catalogue": catalogue,
     "bibliography-of-papers": bibliography,
     "run-times": run_times,
+    "run-resources": resources,
+    "execution-benchmark": execution,
+    "many-chapters-benchmark": many_chapters,
 }

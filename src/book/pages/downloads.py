@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 from src.book import catalogue
 from src.book.pages.cells import anchor_of_cell
@@ -10,6 +11,9 @@ from src.book.pages.evidence import Evidence, gather
 from src.book.titles import chapter_title
 
 CSV, JSON = "pages/scoreboard.csv", "pages/scoreboard.json"
+
+_FORMULA = re.compile(r"\s*[=+\-@]|[\t\r]")
+_NUMBER = re.compile(r"[+-]?\d*\.?\d+(?:[eE][+-]?\d+)? ?%?")
 
 # The columns and their order are what programs of others rely on: add at the end, rename nothing.
 COLUMNS = (
@@ -45,17 +49,26 @@ def rows() -> list[dict[str, object]]:
 
 
 def as_csv(found: list[dict[str, object]]) -> str:
-    """Return the rows as CSV with a header; what is None is empty."""
+    """Return the rows as CSV with a header; what is None is empty.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(found)
+    writer.writerows({key: _harmless(value) for key, value in row.items()} for row in found)
     return buffer.getvalue()
 
 
 def as_json(found: list[dict[str, object]]) -> str:
     """Return the rows as a JSON list of objects."""
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+
+
+def _harmless(value: object) -> object:
+    if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
 
 
 def _values(e: Evidence) -> tuple[object, ...]:

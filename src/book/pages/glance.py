@@ -1,6 +1,7 @@
 """The at-a-glance box under a chapter's title."""
 
 import re
+from html import escape
 
 from src.book import catalogue
 from src.book.catalogue import Paper
@@ -33,7 +34,7 @@ def _paper(paper: Paper, link: Link, every_claim: bool) -> str:
     listed = "" if every_claim else " glance-counts"
     links = [arxiv_link(paper)]
     if paper.repository:
-        links.append(f'<a href="{paper.repository}">authors\' code</a>')
+        links.append(f'<a href="{escape(paper.repository)}">authors\' code</a>')
     return (
         f'<p class="glance-paper"><strong>{text(paper.title)}</strong><br>'
         f"{people(paper.authors)}{venue}{year} · {' · '.join(links)}</p>\n"

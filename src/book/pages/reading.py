@@ -20,7 +20,9 @@ def reading_time(chapter: str) -> str:
     file = paths.chapters_dir() / f"{chapter}.py"
     if not file.exists():
         return ""
-    return f"About {reading_minutes(file.read_text(encoding='utf-8'))} min to read."
+    return (
+        f"About {reading_minutes(file.read_text(encoding='utf-8', errors='replace'))} min to read."
+    )
 
 
 def reading_minutes(source: str) -> int:

@@ -18,6 +18,15 @@ class Cost:
     startup: float | None
     memory_mb: float | None
     device: str
+    gpu_memory_mb: float | None = None
+
+    @property
+    def memory(self) -> str:
+        """Peak memory in words, of the host and of the GPU where there is one."""
+        if not self.memory_mb:
+            return "–"
+        gpu = f", GPU {self.gpu_memory_mb:.0f} MB" if self.gpu_memory_mb else ""
+        return f"{self.memory_mb:.0f} MB{gpu}"
 
 
 def costs(chapter: str) -> list[Cost]:
@@ -43,7 +52,7 @@ def run_times(link: Link) -> list[Section]:
                 text(cost.profile),
                 duration(cost.seconds),
                 duration(cost.startup),
-                f"{cost.memory_mb:.0f} MB" if cost.memory_mb else "–",
+                cost.memory,
                 text(cost.device),
             ]
         )
@@ -60,9 +69,24 @@ def _cost(chapter: str, profile: str) -> Cost | None:
     if result is not None and result.status == "ok":
         seconds = result.seconds + result.kept_seconds + result.startup_seconds
         device = result.provenance.get("device", "this machine")
-        return Cost(profile, seconds, result.startup_seconds, result.peak_memory_mb, device)
+        return Cost(
+            profile,
+            seconds,
+            result.startup_seconds,
+            result.peak_memory_mb,
+            device,
+            result.gpu_peak_memory_mb,
+        )
     entry = ledger.read(chapter, profile) or {}
     if "seconds" not in entry:
         return None
     device = entry.get("provenance", {}).get("device", "any CPU")
-    return Cost(profile, entry["seconds"], None, None, device)
+    startup = entry.get("startup_seconds")  # absent from older entries, as the peaks are
+    return Cost(
+        profile,
+        entry["seconds"] + (startup or 0),
+        startup,
+        entry.get("peak_memory_mb"),
+        device,
+        entry.get("gpu_peak_memory_mb"),
+    )

@@ -82,7 +82,7 @@ def _row(e: Evidence, link: Link) -> str:
     verdict = badge(e.verdict)
     if e.others:
         others = ", ".join(f"{profile}: {word}" for profile, word in e.others.items())
-        verdict += f'<br><span class="disagreement">profiles disagree ({others})</span>'
+        verdict += f'<br><span class="disagreement">profiles disagree ({escape(others)})</span>'
     said, reported = text(e.claim.says), text(e.claim.paper or "–")
     profile = text(e.measured["profile"]) if e.measured else "–"
     cells = [escape(e.name), said, reported, _numbers(e), verdict, profile, _where(e, link)]
