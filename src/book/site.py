@@ -4,6 +4,7 @@ The book is rendered beside the published site and copied over it only when ever
 that a failed build leaves the last good site as it was.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -141,6 +142,9 @@ def _render(source: Path, home: Path, lock: int) -> Path:
     )
     told = _COLOUR.sub("", done.stdout)
     log.write_text(told, encoding="utf-8")
+    full = os.strerror(errno.ENOSPC)
+    if done.returncode != 0 and full in told:  # Sphinx says it once a file
+        raise OSError(errno.ENOSPC, full, str(home))
     if done.returncode != 0:
         raise BookError(_explain(told.splitlines(), log))
     return home / "_build" / "html"

@@ -4,11 +4,13 @@ import errno
 import os
 import shutil
 import signal
+import subprocess
 
 import psutil
 import pytest
 
 from src.book import notebooks, paths, site
+from src.book.__main__ import main
 from tests.book.command_line import book, start_book, wait_for
 from tests.site.fake_book import CHAPTER, make_book, run_result
 
@@ -48,8 +50,10 @@ def test_broken_notebooks_and_a_killed_render_harm_no_other_page(toy):
     killed.wait()
     # What it had started still holds the lock: nobody renders into the same folder meanwhile.
     again = start_book("site")
-    assert "waiting for process" in again.stdout.readline()
-    renderer.kill()
+    try:
+        assert "waiting for process" in again.stdout.readline()
+    finally:
+        renderer.kill()
     said = again.communicate()[0]
     assert again.returncode == 1, said
     assert "gnn/other: chapters/gnn/other.ipynb is not a notebook (line 2: a merge is not" in said
@@ -96,6 +100,18 @@ def test_an_unfinished_merge_in_a_page_or_setting_is_told_with_its_line(toy, fil
     line = text.count("\n") + 1
     status, said = book("site")
     assert status == 2 and f"error: {file}, line {line}: a merge is not finished" in said, said
+
+
+def test_a_disk_that_fills_while_the_site_is_rendered_is_told_once(toy, monkeypatch, capsys):
+    def fails(command, **_):
+        said = "WARNING: cannot copy a.css OSError(28, 'No space left on device')\n" * 50
+        return subprocess.CompletedProcess(command, 1, said)
+
+    monkeypatch.setattr(site.subprocess, "run", fails)
+    assert main(["site"]) == 6
+    said = capsys.readouterr().err
+    assert said.startswith("error: _build/site: No space left on device; free some space")
+    assert said.count("\n") == 1
 
 
 def test_a_disk_that_fills_while_the_site_is_published_leaves_the_last_one(tmp_path, monkeypatch):
