@@ -61,12 +61,16 @@ def environment(threads: int, folder: Path, record: Path) -> dict[str, str]:
 def private_folder() -> Iterator[Path]:
     """Give a folder for sockets, connection file and events; it is removed afterwards."""
     sweep()
-    folder = Path(tempfile.mkdtemp(prefix=f"book-{os.getpid()}-", dir=_base()))
+    # It gets the name that `sweep` looks for once its lock is held; before, it looks abandoned.
+    made = Path(tempfile.mkdtemp(prefix="book.", dir=_base()))
+    folder = made.with_name(f"book-{os.getpid()}-{made.name.removeprefix('book.')}")
     try:
-        with exclusive(folder / _HELD):
+        with exclusive(made / _HELD):
+            made.rename(folder)
             yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        for place in (made, folder):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def sweep() -> None:

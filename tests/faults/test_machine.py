@@ -1,12 +1,14 @@
 """Full and read-only disks, killed processes: nothing half-written is taken for a result."""
 
+import contextlib
 import os
 import signal
+import tempfile
 
 import psutil
 import pytest
 
-from src.book import notebooks, paths
+from src.book import kernel, locks, notebooks, paths
 from src.book.results import read_result
 from tests.book.command_line import alive, book, hidden, sleeper, start_book, wait_for
 
@@ -38,6 +40,23 @@ def test_a_full_disk_costs_only_what_does_not_fit(toys, temporary, small_disk):
     assert hidden(toys.root) == [] == list(temporary.iterdir())
     toys.chapter("toys/big", "2")
     ok(book("run", **setting), "1 ok, 1 up to date")
+
+
+def test_a_folder_in_the_making_is_not_taken_for_one_that_was_left(temporary, monkeypatch):
+    @contextlib.contextmanager
+    def slow(file):
+        file.touch()
+        kernel.sweep()  # another process begins a run meanwhile
+        assert file.exists()
+        with locks.exclusive(file) as lock:
+            yield lock
+
+    monkeypatch.setattr(kernel, "exclusive", slow)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with kernel.private_folder() as folder:
+        kernel.sweep()
+        assert folder.is_dir() and folder.parent == temporary
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_disk_with_no_room_at_all_is_told(toys, small_disk):
