@@ -179,7 +179,7 @@ def test_a_broken_registry_costs_only_the_chapters_that_fetch(good_book):
     ok(book("run", "foundations/data", "foundations/beside"))
     registry = good_book.root / "data/datasets.yml"
     kept = registry.read_text()
-    faults = ((kept + "\n  x: [\n", r"datasets.yml, line 1"), ("[1]\n", "valid dictionary"))
+    faults = ((kept + "\n  x: [\n", r"datasets.yml, line 1"), ("[1]\n", "must map"))
     for text, cause in faults:
         registry.write_text(text)
         good_book.chapter("foundations/beside", f"{len(text)}")
