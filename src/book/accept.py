@@ -7,7 +7,7 @@ from src.book.errors import BookError, choose
 from src.book.files import write_atomically
 from src.book.install import with_install_cell
 from src.book.references import reference
-from src.book.results import Result, read_result, why_stale
+from src.book.results import Result, read_page, read_result, why_stale
 
 
 def accept(chapters: list[str] | None = None) -> list[Path]:
@@ -30,7 +30,7 @@ def accept(chapters: list[str] | None = None) -> list[Path]:
         if why := why_stale(name, "quick"):
             refused.append(f"{name}: {why}; first: python -m src.book run {name}")
             continue
-        page = notebooks.load(paths.run_file(name, "quick"))
+        page = read_page(name)
         ready[name] = reference(page)
         problems = gates.reference_problems(ready[name]) + gates.figure_problems(page)
         refused += [str(gates.Problem(name, cell, what)) for cell, what in problems]
@@ -74,10 +74,6 @@ def write_ledger(result: Result) -> Path:
 
 
 def _code_of(result: Result) -> str:
-    """Return the checksum of the code that a run used; "" if it was edited since the run began."""
-    now = dependencies.inputs(result.chapter, result.profile)
-    source = f"chapters/{result.chapter}.py"
-    edited = dependencies.changed(result.inputs, now)
-    if any(name == source or name.startswith("src.") for name in edited):
-        return ""
-    return dependencies.chapter_code(result.chapter)
+    """Return the content key of the code that a run used; "" if it was edited since it began."""
+    now = dependencies.chapter_code(result.chapter)
+    return now if result.inputs.get("code") == now else ""

@@ -120,8 +120,9 @@ class Run:
             function: from `src`; its result must be JSON-able.
             args, kwargs: numbers, texts, lists, dictionaries or dataclasses of these.
 
-        A kept result is used again only while the arguments, the seed, the profile, and the code
-        of the function's module and of everything it imports are the same.
+        A kept result is used again only while the arguments, the seed, the profile, the content
+        of the function's module and of everything it imports, and the checksums of the data sets
+        that it fetched are the same; what the unit and its modules are called does not matter.
 
         Raises:
             OutOfTime: before a unit is begun when the time for this call is spent.
@@ -133,32 +134,35 @@ class Run:
         file = self._unit_file(name, function, args, kwargs)
         if kept := _kept(file):
             took = {k: kept[k] for k in _TOOK if k in kept}
+            for data in kept["data"]:  # the run depends on it as if it had fetched it now
+                events.emit("fetch", **data)
             events.emit("unit", name=name, kept=True, **took)
             return kept["result"]
         budget = os.environ.get("BOOK_BUDGET_S")
         if budget and time.monotonic() - _STARTED > float(budget):
             raise OutOfTime(f"{budget} s are spent before unit {name!r}; run again to go on")
         began = time.perf_counter()
-        result = _plain(name, "result", function(*args, **kwargs))
+        with events.hearing() as heard:
+            result = _plain(name, "result", function(*args, **kwargs))
+        data = [{k: e[k] for k in ("name", "sha256")} for e in heard if e["event"] == "fetch"]
         seconds = round(time.perf_counter() - began, 2)
         took = {"seconds": seconds, **machine.peaks()}
-        content = {"unit": name, **took, "result": result}
+        content = {"unit": name, "chapter": self.chapter, **took, "data": data, "result": result}
         write_atomically(file, json.dumps(content) + "\n")
         events.emit("unit", name=name, kept=False, **took)
         return result
 
     def _unit_file(self, name: str, function: Callable, args: tuple, kwargs: dict) -> Path:
-        from src.book.dependencies import code_fingerprint
+        from src.book import content_keys
 
         module = getattr(function, "__module__", None) or ""
         if not module.startswith("src."):
             raise BookError(f"unit {name!r}: the function must live in src/, not in {module!r}")
         told = _plain(name, "arguments", [args, kwargs])
-        key = [name, self.seed, function.__qualname__, told, code_fingerprint(module)]
-        digest = sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-        slug = "".join(c if c.isalnum() else "-" for c in name)[:60]
-        folder = paths.build_dir() / "units" / self.profile / self.chapter
-        return folder / f"{slug}-{digest}.json"
+        code = content_keys.of_module(module).key
+        key = [self.seed, function.__qualname__, told, code]
+        digest = sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+        return paths.build_dir() / "units" / self.profile / f"{digest}.json"
 
     def measure(self, paper: str, claim: str, samples: object) -> claims.Measurement:
         """Hand in the raw samples of one claim; interval and verdict are computed from them.
@@ -304,10 +308,13 @@ class Run:
 
 
 def _kept(file: Path) -> dict | None:
-    """Return what a unit has kept; None if it has not run, or a damaged disk spoiled it."""
+    """Return what a unit has kept; None if it has not run, its data changed, or it is spoiled."""
+    from src.book.dependencies import changed_data
+
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
-        return kept if {"seconds", "result"} <= kept.keys() else None
+        whole = {"seconds", "data", "result"} <= kept.keys()
+        return kept if whole and not changed_data(kept["data"]) else None
     except (FileNotFoundError, ValueError, AttributeError):
         return None
 

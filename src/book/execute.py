@@ -89,7 +89,7 @@ def execute(
     with locks.exclusive(files.of(".lock"), lambda who: say(f"{chapter}: waiting for {who}")):
         began = time.monotonic()
         # The checksums come first: what is edited from here on makes the run stale.
-        inputs = dependencies.inputs(chapter, profile)
+        inputs, modules = dependencies.inputs(chapter, profile), dependencies.modules(chapter)
         notebook = notebooks.read_chapter(chapter)
         asked = parameters.validate(chapter, notebook, {**(given or {}), "profile": profile})
         declared = parameters.schema(chapter, notebook)
@@ -107,6 +107,8 @@ def execute(
             startup_seconds=_round(attempt.first_cell - began),
             inputs=inputs,
             fingerprint=dependencies.fingerprint(inputs),
+            environment=dependencies.environment(),
+            modules=modules,
             **attempt.told,
         )
         return files.keep(result, attempt.executed, attempt.log)
@@ -316,6 +318,7 @@ def _handed_in(told: list[dict]) -> dict[str, object]:
         "recorded": {event["name"]: event["value"] for event in of("record")},
         "data": [dict(pair) for pair in sorted({tuple(sorted(d.items())) for d in of("fetch")})],
         "models": of("model"),
+        "shown": list(dict.fromkeys(event["code"] for event in of("show"))),
         "provenance": starts[-1].get("provenance", {}) if starts else {},
     }
 

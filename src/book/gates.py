@@ -16,7 +16,7 @@ from src.book import dependencies, figures, notebooks, outputs, parameters, path
 from src.book.errors import BookError, choose
 from src.book.install import install_problems, is_install_cell, without_install_cell
 from src.book.references import text_differences
-from src.book.results import read_result, why_stale
+from src.book.results import read_page, read_result, why_stale
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -277,8 +277,7 @@ def reference_file(chapter: str) -> Path:
 
 
 def _page(chapter: str) -> "NotebookNode | None":
-    file = paths.run_file(chapter, "quick")
-    return notebooks.load(file) if file.exists() else None
+    return read_page(chapter) if paths.run_file(chapter, "quick").exists() else None
 
 
 def _outputs(notebook: "NotebookNode") -> list[tuple[int, "NotebookNode"]]:

@@ -187,6 +187,22 @@ def source_differences(source: "NotebookNode", pair: "NotebookNode") -> list[str
     return found[:5]
 
 
+def with_outputs(source: "NotebookNode", executed: "NotebookNode") -> "NotebookNode":
+    """Return the cells of a source with the outputs of a run of the same code cells.
+
+    Args:
+        source: the chapter as its source has it now.
+        executed: a cleaned run, whose words and imports may be older.
+    """
+    made, ran = copy.deepcopy(source), [c for c in executed.cells if c.cell_type == "code"]
+    code = [cell for cell in made.cells if cell.cell_type == "code"]
+    if len(code) != len(ran):
+        return executed
+    for cell, done in zip(code, ran, strict=True):
+        cell.execution_count, cell.outputs = done.execution_count, done.outputs
+    return made
+
+
 def unexecuted(notebook: "NotebookNode") -> list[int]:
     """Return the numbers (from 1) of code cells not executed, or not in order."""
     expected, found = 1, []

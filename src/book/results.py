@@ -44,6 +44,9 @@ class Result:
         parameters: those that differ from the chapter's own.
         page: the checksum of the notebook that the run wrote; "" if it did not go well.
         fingerprint, inputs: what the result depends on, by content.
+        environment: Python, torch's build and the pinned packages.
+        modules: the checksum of each file of code, to name what has changed.
+        shown: the sources that the page shows.
         measurements, recorded, data, models, provenance: what the chapter handed in.
     """
 
@@ -69,6 +72,9 @@ class Result:
     page: str = ""
     fingerprint: str = ""
     inputs: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    modules: dict[str, str] = field(default_factory=dict)
+    shown: list[str] = field(default_factory=list)
     measurements: list[dict] = field(default_factory=list)
     recorded: dict = field(default_factory=dict)
     data: list[dict] = field(default_factory=list)
@@ -172,12 +178,43 @@ def why_stale(chapter: str, profile: str) -> str:
     # A run that was ended between its two files, a damaged disk, an edit by hand.
     if result.page and hashlib.sha256(page.read_bytes()).hexdigest() != result.page:
         return "its notebook is not the one that the run wrote"
-    changed = dependencies.changed(result.inputs, dependencies.inputs(chapter, profile))
-    changed += dependencies.changed_data(result.data)
+    changed = _changed(result)
     if not changed:
         return ""
     more = f" and {len(changed) - 2} more" if len(changed) > 2 else ""
     return f"{', '.join(changed[:2])}{more} changed"
+
+
+def read_page(chapter: str, profile: str = "quick") -> "NotebookNode":
+    """Return the notebook of a chapter's last run, with the words that its source has today.
+
+    Text, comments and the places of modules can change without a new run; where the code has
+    changed, the notebook stays as it was run.
+
+    Raises:
+        BookError: if there is no such notebook, or it cannot be read.
+    """
+    executed, result = (
+        notebooks.load(paths.run_file(chapter, profile)),
+        read_result(chapter, profile),
+    )
+    code = result.inputs.get("code") if result else None
+    if code and code == dependencies.chapter_code(chapter):
+        return notebooks.with_outputs(notebooks.read_chapter(chapter), executed)
+    return executed
+
+
+def _changed(result: Result) -> list[str]:
+    """Return the names of what a run depended on and is not the same any more."""
+    found = dependencies.changed(result.inputs, dependencies.inputs(result.chapter, result.profile))
+    if "code" in found:
+        modules = dependencies.changed(result.modules, dependencies.modules(result.chapter))
+        found = [*(modules if result.modules else ["code"]), *(n for n in found if n != "code")]
+    found += dependencies.changed(result.environment, dependencies.environment())
+    found += dependencies.changed_data(result.data)
+    if any(dependencies.place_of(code, result.chapter) is None for code in result.shown):
+        found.append("a source that it shows")
+    return found
 
 
 def failed_before_start(

@@ -47,6 +47,7 @@ _CODE = (
     "pages/*",
     "catalogue",
     "claims",
+    "content_keys",
     "dependencies",
     "ledger",
     "install",

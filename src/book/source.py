@@ -1,27 +1,32 @@
-"""Show the code that runs: the real source of a function or class, highlighted."""
+"""Show the code that runs: the real source of a function or class, highlighted.
+
+Where it stands, file and lines, is looked up when the page is rendered, so that a move of the
+source changes no output.
+"""
 
 import inspect
 import re
 import textwrap
-from pathlib import Path
 
-from src.book import paths
+from src.book import events
 from src.book.errors import BookError
+
+APART = "\n\n\n"  # between two sources; within one there are no two blank lines
 
 
 class Source:
     """The source of some objects; Jupyter and the book highlight it, a terminal prints it.
 
     Args:
-        parts: for each object its code, and its place.
+        parts: the code of each object.
     """
 
-    def __init__(self, parts: list[tuple[str, str]]) -> None:
+    def __init__(self, parts: list[str]) -> None:
         self.parts = parts
 
     def __repr__(self) -> str:
-        """Return each source with its place above it."""
-        return "\n\n".join(f"# {where}\n{code}" for code, where in self.parts)
+        """Return the sources, one after the other."""
+        return APART.join(self.parts)
 
     def _repr_markdown_(self) -> str:
         longest = max((len(ticks) for ticks in re.findall("`+", repr(self))), default=0)
@@ -38,16 +43,15 @@ def show(*things: object) -> Source:
     """
     if not things:
         raise BookError("show takes at least one function or class from src/")
-    return Source([_source_of(thing) for thing in things])
+    parts = [_source_of(thing) for thing in things]
+    for code in parts:
+        events.emit("show", code=code)
+    return Source(parts)
 
 
-def _source_of(thing: object) -> tuple[str, str]:
+def _source_of(thing: object) -> str:
     try:
-        lines, first = inspect.getsourcelines(inspect.unwrap(thing))
-        file = Path(inspect.getsourcefile(inspect.unwrap(thing)))
+        lines, _ = inspect.getsourcelines(inspect.unwrap(thing))
     except (TypeError, OSError):
         raise BookError(f"show takes a function or class from src/, not {thing!r}") from None
-    package = paths.package_root()
-    place = file.relative_to(package).as_posix() if file.is_relative_to(package) else file.name
-    last = first + len(lines) - 1
-    return textwrap.dedent("".join(lines)).rstrip(), f"{place}, lines {first}-{last}"
+    return textwrap.dedent("".join(lines)).rstrip()

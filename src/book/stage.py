@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.book import notebooks, outputs, paths
+from src.book import dependencies, notebooks, outputs, paths
 from src.book.errors import BookError
 from src.book.files import naming, read_text
 from src.book.install import without_install_cell
-from src.book.results import read_result
+from src.book.results import read_page, read_result
+from src.book.source import APART
 from src.book.titles import chapter_title
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # What is copied as it is; everything else on the stage is a chapter.
 _COPIED = ("_config.yml", "_toc.yml", "index.md", "pages/**/*.md", "_static/**/*")
+_SHOWN = re.compile(r"(?P<begin>`{3,}python\n)(?P<code>.*)(?P<end>\n`{3,})", re.DOTALL)
 _RUN, _REFERENCE, _SOURCE, _NOTHING = "run", "reference", "source", ""
 _ABOUT = {
     _RUN: "The outputs below come from the last run that succeeded.",
@@ -107,6 +109,22 @@ def lift_figures(notebook: "NotebookNode", chapter: str) -> None:
             cell.outputs = [o for o in cell.outputs if _about(o).get("caption_of") != shown]
 
 
+def place_sources(notebook: "NotebookNode", chapter: str) -> None:
+    """Write above each source that `show` shows where it stands today, file and lines."""
+
+    def placed(code: str) -> str:
+        place = dependencies.place_of(code, chapter)
+        return code if place is None else "# {}, lines {}-{}\n{}".format(*place, code)
+
+    for cell in notebook.cells:
+        if "show(" in cell.source:
+            for output in cell.get("outputs", []):
+                data = output.get("data", {})
+                if shown := _SHOWN.fullmatch(data.get("text/markdown", "")):
+                    code = APART.join(map(placed, shown["code"].split(APART)))
+                    data["text/markdown"] = f"{shown['begin']}{code}{shown['end']}"
+
+
 def _copied() -> list[Path]:
     """Return the files that are copied as they are."""
     return [f for p in _COPIED for f in sorted(paths.root().glob(p)) if f.is_file()]
@@ -123,6 +141,7 @@ def _page(chapter: str) -> tuple["NotebookNode", str, list[str]]:
     notebook, source, broken = _best(chapter)
     outputs.without_active(notebook)
     lift_figures(notebook, chapter)
+    place_sources(notebook, chapter)
     for notice in filter(None, [_broken_notice(broken, source), _notice(chapter, source)]):
         _insert_after_title(notebook, notice)
     return notebook, source, broken
@@ -133,7 +152,7 @@ def _best(chapter: str) -> tuple["NotebookNode", str, list[str]]:
     run = paths.run_file(chapter, "quick")
     reference = notebooks.chapter_file(chapter, ".ipynb")
     kinds = {
-        _RUN: (run.exists(), lambda: notebooks.load(run)),
+        _RUN: (run.exists(), lambda: read_page(chapter)),
         _REFERENCE: (reference.exists(), lambda: without_install_cell(notebooks.load(reference))),
         _SOURCE: (True, lambda: notebooks.read_chapter(chapter)),
     }

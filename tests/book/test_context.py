@@ -1,12 +1,13 @@
 """The run context: parameters, streams, measurements, units, figures, tables."""
 
+import dataclasses
 import json
 
 import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from src.book import claims, context, events, ledger, paths
+from src.book import claims, content_keys, context, data, events, ledger, paths
 from src.book.context import OutOfTime, start
 from src.book.errors import BookError
 from tests.conftest import PAPER
@@ -169,7 +170,34 @@ def test_units_resume_in_the_larger_profiles(probe_paper, record, monkeypatch):
     assert run.unit("u", work, 2, scale=3) == {"value": [6]}
     with pytest.raises(OutOfTime, match="run again to go on"):
         run.unit("another", work, 5)
-    assert len(list((paths.build_dir() / "units/cpu/foundations/probe").glob("*.json"))) == 3
+    assert len(list((paths.build_dir() / "units/cpu").glob("*.json"))) == 3
+
+
+def test_a_unit_is_kept_while_its_data_and_code_are_the_same(probe_paper, record, monkeypatch):
+    registry = probe_paper / "data/datasets.yml"
+    entry = (
+        "digits:\n  description: d\n  licence: l\n  citation: c\n  files:\n"
+        "    a.txt: {sha256: 'SUM', bytes: 1, url: null, mirror: a.txt}\n"
+    )
+    registry.write_text(entry.replace("SUM", "0" * 64))
+    calls = []
+
+    def work():
+        calls.append(1)
+        events.emit("fetch", name="digits", sha256=data.registry()["digits"].sha256)
+        return len(calls)
+
+    work.__module__ = "src.common.streams"
+    run = start("foundations/probe", profile="cpu", seed=0, sizes=SIZES)
+    assert [run.unit("u", work), run.unit("under another name", work)] == [1, 1]
+    told = [event["sha256"] for event in events.read(record) if event["event"] == "fetch"]
+    assert len(told) == 2 and len(set(told)) == 1  # a kept unit tells what it was made from
+    registry.write_text(entry.replace("SUM", "1" * 64) + "\n")
+    assert run.unit("u", work) == 2
+    key = content_keys.of_module("src.common.streams")
+    changed = dataclasses.replace(key, key="another")
+    monkeypatch.setattr(content_keys, "of_module", lambda module: changed)
+    assert run.unit("u", work) == 3
 
 
 def test_units_are_plain(run, probe_paper):

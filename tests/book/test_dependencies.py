@@ -6,46 +6,9 @@ import sys
 from src.book import dependencies, paths
 
 
-def closure(toys, *lines):
-    name = toys.chapter("toys/one", "\n".join(lines))
-    return set(dependencies.closure_of_file(toys.root / f"chapters/{name}.py"))
-
-
-def test_imports_of_every_form_are_followed(toys):
-    toys.module("src.toys.__init__", "")
-    toys.module("src.toys.a", "def f():\n    from src.toys.b import g\n    return g")
-    toys.module("src.toys.b", "from . import c\nfrom .deep.d import h as i\nimport numpy")
-    toys.module("src.toys.c", "from ..other import thing")
-    toys.module("src.toys.deep.__init__", "")
-    toys.module("src.toys.deep.d", "from ..c import x\nimport src.toys.a")  # a cycle
-    toys.module("src.other", "")
-    toys.module("src.unused", "")
-    everything = {"src", "src.toys", "src.other", "src.toys.deep", "src.toys.deep.d"}
-    everything |= {f"src.toys.{letter}" for letter in "abc"}
-    for line in ("from src.toys.a import f", "import src.toys.a as a", "from src.toys import a"):
-        assert closure(toys, line) == everything
-
-
-def test_a_name_from_a_lazy_table_counts_as_its_module(toys):
-    table = '_LAZY = {"f": "src.toys.a", "g": ("b", "g")}\ndef __getattr__(name): ...\n'
-    toys.module("src.toys.__init__", table)
-    toys.module("src.toys.a", "")
-    toys.module("src.toys.b", "")
-    assert closure(toys, "from src.toys import f") == {"src", "src.toys", "src.toys.a"}
-    assert closure(toys, "from src.toys import g") == {"src", "src.toys", "src.toys.b"}
-    # What the table does not name may be anything that the package names.
-    assert "src.toys.a" in closure(toys, "from src.toys import other")
-
-
-def test_the_real_run_context_is_found_behind_its_lazy_name(toys):
-    found = closure(toys, "from src.book import start")
-    assert {"src.book.context", "src.book.claims", "src.book.statistics"} <= found
-    assert not {"src.book.site", "src.book.runner", "src.book.__main__"} & found
-
-
 def test_a_chapter_that_python_cannot_read_still_has_inputs(toys):
     toys.chapter("toys/one", "x = (")
-    assert "chapters/toys/one.py" in dependencies.inputs("toys/one", "quick")
+    assert dependencies.inputs("toys/one", "quick")["code"]
 
 
 def test_inputs_change_with_everything_a_run_depends_on(toys):
@@ -57,17 +20,17 @@ def test_inputs_change_with_everything_a_run_depends_on(toys):
         "data/papers/mine.yml": "# a remark\n",
         "data/results/cpu/toys/one.json": "{}",
         "data/models/toys/one/weights.safetensors": "w",
-        "constraints.txt": "torch==2\n",
-        "src/toys.py": "\n# a remark",
-        "chapters/toys/one.py": "\n# more",
+        "src/toys.py": "\ny = 1",
+        "chapters/toys/one.py": "\nmore",
     }
+    code = {"src/toys.py", "chapters/toys/one.py"}
     before = dependencies.inputs("toys/one", "quick")
     for name, text in files.items():
         file = toys.root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text((file.read_text() if file.exists() else "") + text)
         after = dependencies.inputs("toys/one", "quick")
-        assert dependencies.changed(before, after) == [name.replace("src/toys.py", "src.toys")]
+        assert dependencies.changed(before, after) == ["code" if name in code else name]
         assert dependencies.fingerprint(before) != dependencies.fingerprint(after)
         before = after
     toys.paper("other", "toys/two")
@@ -75,7 +38,24 @@ def test_inputs_change_with_everything_a_run_depends_on(toys):
     (toys.root / "data/results/quick/toys/one.json").write_text("{}")
     assert dependencies.inputs("toys/one", "quick") == before
     assert "data/results/cpu/toys/one.json" not in dependencies.inputs("toys/one", "cpu")
-    assert "src.book.execute" in before
+    (toys.root / "constraints.txt").write_text("torch==2\n")
+    assert dependencies.inputs("toys/one", "quick") == before
+    pinned = dependencies.environment()
+    (toys.root / "constraints.txt").write_text("torch==3\n")
+    assert dependencies.changed(pinned, dependencies.environment()) == ["constraints.txt"]
+
+
+def test_a_source_is_found_where_it_stands(toys):
+    toys.module("src.toys", "x = 1\n\n\nclass A:\n    def f(self):\n\n        return 2\n")
+    toys.chapter("toys/one", "from src.toys import A\n\ndef here():\n    return 1")
+    shown = "def f(self):\n\n    return 2"
+    assert dependencies.place_of(shown, "toys/one") == ("src/toys.py", 5, 7)
+    file, first, last = dependencies.place_of("def here():\n    return 1", "toys/one")
+    lines = (toys.root / file).read_text().splitlines()[first - 1 : last]
+    assert lines == ["def here():", "    return 1"]
+    assert dependencies.place_of(shown.replace("2", "3"), "toys/one") is None
+    assert dependencies.place_of("def f(self):", "toys/one") is not None  # any whole lines
+    assert dependencies.place_of("def f(sel", "toys/one") is None
 
 
 def test_times_of_files_play_no_part(toys):
@@ -101,20 +81,6 @@ def test_a_data_set_with_a_new_checksum_is_noticed(toys):
     registry.write_text(entry.replace("SUM", "1" * 64) + "\n")
     assert dependencies.changed_data(fetched) == ["digits"]
     assert dependencies.changed_data([{"name": "gone", "sha256": "0"}]) == ["gone"]
-
-
-def test_code_fingerprint_ignores_words_and_the_machinery(toys):
-    toys.module("src.toys", "import src.more\nimport src.book.data\ndef f():\n    return 1\n")
-    toys.module("src.more", "y = 1")
-    before = dependencies.code_fingerprint("src.toys")
-    toys.module(
-        "src.toys",
-        '"""Words."""\nimport src.more  # why\nimport src.book.data\n'
-        'def f():\n    """More words."""\n    return (1)\n',
-    )
-    assert dependencies.code_fingerprint("src.toys") == before
-    toys.module("src.more", "y = 2")
-    assert dependencies.code_fingerprint("src.toys") != before
 
 
 def test_looking_imports_nothing_heavy():

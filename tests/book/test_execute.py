@@ -259,3 +259,15 @@ def test_the_chapter_imports_this_trees_modules(toys):
     assert execute(name).status == "ok"
     page = notebooks.load(files(name, ".ipynb"))
     assert Path(page.cells[-1].outputs[0].text.strip()) == toys.root / "src/toys.py"
+
+
+def test_a_page_whose_shown_source_changed_is_run_again(toys):
+    text = "def f():\n    # Shown with its comments.\n    return 1\n"
+    toys.module("src.toys", text)
+    name = toys.chapter("toys/one", "from src.book import show\nfrom src.toys import f", "show(f)")
+    result = execute(name)
+    assert result.shown == [text.strip()] and why_stale(name, "quick") == ""
+    toys.module("src.toys", "# A comment that no page shows.\n\n\n" + text)
+    assert why_stale(name, "quick") == ""
+    toys.module("src.toys", text.replace("comments", "remarks"))
+    assert why_stale(name, "quick") == "a source that it shows changed"

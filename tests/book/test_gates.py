@@ -120,7 +120,15 @@ def test_a_stale_pair(good):
     file.write_text(file.read_text().replace("Some words.", "Other words."))
     found = problems()
     assert any("stale pair: cell 1: source" in p and "make accept" in p for p in found)
-    assert any(f"chapters/{NAME}.py changed; python -m src.book run" in p for p in found)
+    assert not any("python -m src.book run" in p for p in found)  # words need no new run
+    assert [f.suffix for f in accept()] == [".ipynb"]
+    assert problems() == []
+
+
+def test_a_run_of_other_code(good):
+    file = good.root / f"chapters/{NAME}.py"
+    file.write_text(file.read_text() + "\n# %%\n1 + 1\n")
+    assert any(f"chapters/{NAME}.py changed; python -m src.book run" in p for p in problems())
     with pytest.raises(BookError, match=f"{NAME}.py changed; first: python -m src.book run"):
         accept()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from src.book import dependencies, one_look, paths, runner
+from src.book import content_keys, dependencies, one_look, paths, runner
 from src.book.results import read_result, why_stale
 
 CHAPTERS = 40
@@ -29,10 +29,10 @@ def many(toys):
         file.parent.mkdir(parents=True, exist_ok=True)
         inputs = dependencies.inputs(name, "quick")
         told = {"chapter": name, "profile": "quick", "status": "ok", "inputs": inputs}
+        told |= {"modules": dependencies.modules(name), "environment": dependencies.environment()}
         file.write_text(json.dumps(told))
         file.with_suffix(".ipynb").write_text("{}")
-    for kept in (dependencies._import_statements, dependencies._named_texts):
-        kept.cache_clear()
+    content_keys._known().clear()
     dependencies._chapter_of.cache_clear()
     return toys, names
 
@@ -54,21 +54,21 @@ def read(monkeypatch):
 
 def test_a_plan_reads_what_chapters_share_once_and_starts_no_process(many, read, monkeypatch):
     toys, _ = many
-    parsed: Counter[Path] = Counter()
-    parse = dependencies._parse
-    monkeypatch.setattr(dependencies, "_parse", lambda f: parsed.update([f]) or parse(f))
+    parsed: Counter[str] = Counter()
+    parse = content_keys._parsed
+    monkeypatch.setattr(content_keys, "_parsed", lambda t: parsed.update([t]) or parse(t))
     monkeypatch.setattr(subprocess, "Popen", None)
     assert {outcome.state for outcome in runner.run()} == {"up to date"}
-    chapters = {f for f in parsed if f.is_relative_to(paths.chapters_dir())}
-    assert len(chapters) == CHAPTERS and {parsed[f] for f in chapters} == {1}
-    assert max(parsed.values()) <= 2  # a package's lazy table is looked up in its tree as well
+    modules = {"from src.toys.two import f", "def f():\n    from src.book import start"}
+    assert {parsed[text] for text in modules} == {1}
     shared = {f: n for f, n in read.items() if f.is_relative_to(toys.root / "src")}
-    assert len(shared) == 4 and max(shared.values()) <= 2  # parsed, and its checksum taken
-    machinery = {f: n for f, n in read.items() if f.is_relative_to(paths.package_root() / "src")}
-    assert machinery and max(machinery.values()) <= 3  # a package's lazy table is parsed as well
+    assert len(shared) == 4 and set(shared.values()) == {1}
+    assert not any(f.is_relative_to(paths.package_root() / "src") for f in read)
+    sources = {f: n for f, n in read.items() if f.is_relative_to(paths.chapters_dir())}
+    assert len(sources) == CHAPTERS and set(sources.values()) == {1}
     papers = {f: n for f, n in read.items() if f.suffix == ".yml"}
     assert len(papers) == CHAPTERS and max(papers.values()) <= 2
-    assert sum(read.values()) < 8 * CHAPTERS + 200
+    assert sum(read.values()) < 8 * CHAPTERS + 20
 
 
 def test_a_plan_lists_the_catalogue_once(many, monkeypatch):

@@ -24,7 +24,9 @@ def write_result(chapter, **row):
     """Leave the files of a run that never was."""
     file = paths.run_file(chapter, "quick", ".json")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"chapter": chapter, "profile": "quick", "status": "ok", **row}))
+    told = {"chapter": chapter, "profile": "quick", "status": "ok", **row}
+    told["environment"] = dependencies.environment()
+    file.write_text(json.dumps(told))
     file.with_suffix(".ipynb").write_text("{}")
 
 

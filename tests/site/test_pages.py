@@ -33,10 +33,10 @@ def test_scoreboard_has_a_row_for_every_claim(toy):
     assert found == {
         "toy-C1": "C1 two is more than one 2 &gt; 1 mean 1 [0.9, 1.1], n = 5 seeds "
         "two minus one, one value a seed; supported if difference &gt; 0 supported quick any CPU "
-        "cell of toy C1",
+        "cell of toy C1 code unknown",
         "toy-C2": "C2 one is more than two – mean -1 [-1.1, -0.9], n = 5 seeds "
         "one minus two, one value a seed; supported if mean &gt; 0 not supported quick any CPU "
-        "cell of toy C2",
+        "cell of toy C2 code unknown",
         "toy-C3": "C3 two is a billion 1e9 nobody has a billion not tested – –",
     }
 
@@ -51,7 +51,7 @@ def test_scoreboard_shows_the_largest_profile_and_says_where_profiles_disagree(t
     assert "mean 0.5 [-0.1, 1.1]" in row
     assert row.endswith(
         "inconclusive profiles disagree (quick: supported) cpu A big machine 2026-01-02 "
-        "cell of toy C1"
+        "cell of toy C1 code unknown"
     )
 
 

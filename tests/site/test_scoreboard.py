@@ -11,7 +11,7 @@ from src.book import accept, catalogue, dependencies, ledger, notebooks, site
 from src.book.pages import downloads
 from src.book.pages.cells import cells_of
 from src.book.pages.evidence import gather
-from src.book.pages.scoreboard import STALE, scoreboard
+from src.book.pages.scoreboard import STALE, UNKNOWN, scoreboard
 from src.book.results import Result
 from tests.site.fake_book import CHAPTER, PAPER, SOURCE, measured, write
 
@@ -134,12 +134,13 @@ def ages():
 
 
 def test_a_measurement_older_than_its_code_is_marked(with_method):
-    assert not any(ages().values())
-    assert STALE not in board()
+    assert ages() == {"C1": False, "C2": None, "C3": False}  # C2's entry knows no code
+    assert board().count(f'<span class="stale">{STALE}</span>') == 1  # what it means
+    assert board().count(f'<span class="stale">{UNKNOWN}</span>') == 2  # the row, too
     write(with_method / "src/foundations/method.py", "def two():\n    return 1 + 1\n")
-    assert ages() == {"C1": True, "C2": False, "C3": False}  # C2's entry knows no code
-    assert board().count(f'<span class="stale">{STALE}</span>') == 2  # the row and what it means
-    assert [r["older_than_code"] for r in downloads.rows()] == [True, False, False]
+    assert ages() == {"C1": True, "C2": None, "C3": False}
+    assert board().count(f'<span class="stale">{STALE}</span>') == 2
+    assert [r["older_than_code"] for r in downloads.rows()] == [True, None, False]
 
 
 def test_the_chapter_is_code_too_but_words_are_not(with_method):
@@ -150,7 +151,7 @@ def test_the_chapter_is_code_too_but_words_are_not(with_method):
         with_method / "src/foundations/method.py",
         '"""Words."""\n\n\ndef two():\n    return 2  # 2\n',
     )
-    assert not any(ages().values())
+    assert ages()["C1"] is False
     source.write_text(text.replace("draw()", "draw(2)"))
     assert ages()["C1"]
 
@@ -158,10 +159,10 @@ def test_the_chapter_is_code_too_but_words_are_not(with_method):
 def test_new_code_reaches_the_rendered_scoreboard(with_method):
     page = with_method / "_build/html/pages/scoreboard.html"
     site.build()
-    assert STALE not in page.read_text()
+    assert page.read_text().count(STALE) == 1  # what it means
     write(with_method / "src/foundations/method.py", "def two():\n    return 1 + 1\n")
     assert site.build().rendered
-    assert STALE in page.read_text()
+    assert page.read_text().count(STALE) == 2
 
 
 def test_the_ledger_is_told_the_code(with_method):

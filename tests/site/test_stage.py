@@ -5,8 +5,9 @@ import json
 import nbformat
 import pytest
 
-from src.book import notebooks
+from src.book import dependencies, notebooks
 from src.book.errors import BookError
+from src.book.source import Source
 from src.book.stage import stage
 from tests.site.fake_book import CHAPTER, SOURCE, figure_outputs, run_result, write
 
@@ -48,6 +49,44 @@ def test_page_falls_back_to_reference_then_to_source(toy):
     assert "not been run" not in page(toy).cells[0].source
     run_result(toy)
     assert stage().sources[CHAPTER] == "run"
+
+
+def test_new_words_reach_the_page_without_a_new_run(toy):
+    code = dependencies.chapter_code(CHAPTER)
+    run_result(toy, inputs={"code": code})
+    source = toy / f"chapters/{CHAPTER}.py"
+    text = source.read_text()
+    source.write_text(text.replace("It shows that", "It really shows that"))
+    assert stage().sources[CHAPTER] == "run"
+    assert "It really shows that" in page(toy).cells[0].source
+    assert page(toy).cells[-1].outputs
+    # With other code the page stays as it was run.
+    source.write_text(text.replace("It shows that", "It never shows that") + "\n# %%\n1 + 1\n")
+    stage()
+    assert "It shows that" in page(toy).cells[0].source
+
+
+def test_a_shown_source_says_where_it_stands_today(toy):
+    method = toy / "src/foundations/method.py"
+    write(method, "def two():\n    return 2\n")
+    cells = "\n# %%\nfrom src.foundations.method import two\n\n# %%\nshow(two, two)\n"
+    write(toy / f"chapters/{CHAPTER}.py", SOURCE + cells)
+    shown = Source(["def two():\n    return 2", "def gone(): ..."])
+    reference = notebooks.read_chapter(CHAPTER)
+    data = {"text/markdown": shown._repr_markdown_()}
+    reference.cells[-1].outputs = [nbformat.v4.new_output("display_data", data)]
+    write(toy / f"chapters/{CHAPTER}.ipynb", notebooks.dumps(reference))
+
+    def text():
+        stage()
+        return page(toy).cells[-1].outputs[0].data["text/markdown"]
+
+    code = "def two():\n    return 2\n\n\ndef gone(): ...\n```"
+    assert text() == f"```python\n# src/foundations/method.py, lines 1-2\n{code}"
+    write(method, "x = 1\n\n\ndef two():\n    return 2\n")
+    assert text() == f"```python\n# src/foundations/method.py, lines 4-5\n{code}"
+    write(method, "def two():\n    return 1 + 1\n")
+    assert text() == f"```python\n{code}"
 
 
 def test_failed_run_is_told_under_the_title_above_the_last_good_outputs(toy):

@@ -18,7 +18,8 @@ class Evidence:
         measured: the ledger's measurement with profile, device and date; None if never measured.
         verdict: the verdict's word.
         others: the verdicts of the smaller profiles that disagree, by profile.
-        stale: whether the chapter's code has changed since the claim was measured.
+        stale: whether the chapter's code has changed since the claim was measured; None if that
+            is not known.
     """
 
     paper: Paper
@@ -27,7 +28,7 @@ class Evidence:
     measured: dict | None
     verdict: str
     others: dict[str, str]
-    stale: bool = False
+    stale: bool | None = False
 
     @property
     def numbers(self) -> str:
@@ -59,13 +60,14 @@ def _weigh(
 ) -> Evidence:
     verdict = measured["verdict"] if measured else NOT_TESTED
     others = {profile: word for profile, word in verdicts.items() if word != verdict}
-    stale = measured is not None and _older_than_code(measured["code"], paper.chapter)
+    stale = _older_than_code(measured["code"], paper.chapter) if measured else False
     return Evidence(paper, name, claim, measured, verdict, others, stale)
 
 
-def _older_than_code(code: str, chapter: str) -> bool:
-    """Return whether a measurement's code is known, and is not the chapter's code of today."""
-    return bool(code) and dependencies.chapter_code(chapter) not in ("", code)
+def _older_than_code(code: str, chapter: str) -> bool | None:
+    """Return whether a measurement's code is not the chapter's of today; None if unknown."""
+    now = dependencies.chapter_code(chapter)
+    return now != code if code and now else None
 
 
 def _verdicts(paper: Paper) -> dict[str, dict[str, str]]:

@@ -34,7 +34,7 @@ _HEADER = [
     "Profile",
     "Where",
 ]
-STALE = "older than the code"
+STALE, UNKNOWN = "older than the code", "code unknown"
 _NOTHING = "<p>No chapter has a ledger entry yet.</p>\n"
 
 
@@ -109,8 +109,8 @@ def _where(e: Evidence, link: Link) -> str:
     # A benchmark measures outside the pages; its chapter shows the result with the verdicts.
     words = "verdict" if e.measured["profile"] == "timing" else "cell"
     parts.append(cell_link(e.paper, e.name, words, link))
-    if e.stale:
-        parts.append(f'<span class="stale">{STALE}</span>')
+    if e.stale is not False:
+        parts.append(f'<span class="stale">{UNKNOWN if e.stale is None else STALE}</span>')
     return "<br>".join(parts)
 
 
@@ -119,8 +119,9 @@ def _downloads(evidence: list[Evidence], link: Link) -> str:
     csv, json = (beside(link, file) for file in (downloads.CSV, downloads.JSON))
     aged = (
         f'<p>Rows marked <span class="stale">{STALE}</span> were measured before the code of their '
-        "chapter was last changed; the next run of that profile measures them anew.</p>\n"
-        if any(e.stale for e in evidence)
+        "chapter was last changed; the next run of that profile measures them again. Rows marked "
+        f'<span class="stale">{UNKNOWN}</span> do not say which code they measured.</p>\n'
+        if any(e.stale is not False for e in evidence)
         else ""
     )
     return (
