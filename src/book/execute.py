@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 from src.book import dependencies, events, kernel, locks, notebooks, parameters
 from src.book.errors import BookError, choose
 from src.book.files import trouble
-from src.book.own_limits import own_limits
 from src.book.results import Result, RunFiles
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def execute(
             seed=asked.get("seed", declared["seed"]),
             parameters=unusual,
             budget_s=limits.budget_s,
-            startup_seconds=_round(attempt.first_cell - began),
+            startup_seconds=round(attempt.first_cell - began, 2),
             inputs=inputs,
             fingerprint=dependencies.fingerprint(inputs),
             environment=dependencies.environment(),
@@ -115,20 +114,16 @@ def execute(
 
 
 def limits_of(chapter: str, profile: str) -> Limits:
-    """Return a chapter's limits: the profile's, or its own where its header declares some.
-
-    A chapter of several papers may take twice the quick profile's time.
+    """Return a chapter's limits: the profile's, for several papers twice the quick profile's time.
 
     `BOOK_LIMIT_S` and `BOOK_MEMORY_GIB` take the place of the profile's.
 
     Raises:
-        BookError: listing the valid profiles, naming what is wrong in the header, or if a variable
-            is not a number above 0.
+        BookError: listing the valid profiles, or if a variable is not a number above 0.
     """
     limits = PROFILES[choose("profile", profile, list(PROFILES))]
     if profile == "quick" and len(dependencies.papers_of(chapter)) > 1:
         limits = replace(limits, budget_s=2 * limits.budget_s, limit_s=2 * limits.limit_s)
-    limits = replace(limits, **own_limits(chapter, profile, list(PROFILES)))
     return replace(
         limits,
         limit_s=_asked("BOOK_LIMIT_S", limits.limit_s),
@@ -202,11 +197,11 @@ class _Attempt:
             told = events.read(record)
             self.told = {
                 **ending,
-                "seconds": _round(self.last_cell - self.first_cell),
+                "seconds": round(self.last_cell - self.first_cell, 2),
                 **self.imports,
-                "cpu_seconds": _round(guard.cpu_seconds),
-                "peak_memory_mb": _round(max(guard.peak_mb, _largest(told, "peak_mb"))),
-                "gpu_peak_memory_mb": _round(_largest(told, "gpu_peak_mb")),
+                "cpu_seconds": round(guard.cpu_seconds, 2),
+                "peak_memory_mb": round(max(guard.peak_mb, _largest(told, "peak_mb")), 2),
+                "gpu_peak_memory_mb": round(_largest(told, "gpu_peak_mb"), 2),
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                 **_handed_in(told),
             }
@@ -229,8 +224,8 @@ class _Attempt:
             if not self.imports and _STARTS.search(cell.source):
                 seconds, cpu = self.last_cell - self.first_cell, guard.cpu_seconds
                 self.imports = {
-                    "import_seconds": _round(seconds),
-                    "import_cpu_seconds": _round(cpu),
+                    "import_seconds": round(seconds, 2),
+                    "import_cpu_seconds": round(cpu, 2),
                 }
 
         papermill.execute_notebook(
@@ -314,7 +309,7 @@ def _handed_in(told: list[dict]) -> dict[str, object]:
     measured = {(event["paper"], event["claim"]): event for event in of("measure")}
     return {
         "measurements": list(measured.values()),
-        "kept_seconds": _round(sum(unit["seconds"] for unit in of("unit") if unit["kept"])),
+        "kept_seconds": round(sum(unit["seconds"] for unit in of("unit") if unit["kept"]), 2),
         "recorded": {event["name"]: event["value"] for event in of("record")},
         "data": [dict(pair) for pair in sorted({tuple(sorted(d.items())) for d in of("fetch")})],
         "models": of("model"),
@@ -335,7 +330,3 @@ def _death(code: int | None) -> str:
     hint = "; often the system was out of memory: run it alone (--jobs 1)"
     hint = hint if -code == signal.SIGKILL else ""
     return f"{name}{hint}"
-
-
-def _round(number: float) -> float:
-    return round(number, 2)

@@ -9,14 +9,13 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
 from src.book import paths, plan
 from src.book.__main__ import main
 from src.book.errors import BookError
-from src.book.execute import PROFILES, execute, limits_of
+from src.book.execute import PROFILES, execute
 from src.book.pages import DIRECTIVES
 from src.book.results import read_result, why_stale
 from tests.book.toy_book import HEADER
@@ -38,11 +37,6 @@ with (Path({folder!r}) / "raises").open("a") as file:
     file.write("once ")
 1 / 0
 """
-
-
-def with_limits(text):
-    """A chapter's header that declares limits."""
-    return HEADER.replace("# ---\n\n", f"#   limits: {text}\n# ---\n\n", 1)
 
 
 @pytest.fixture
@@ -119,43 +113,6 @@ def test_the_page_shows_the_limits_of_the_code():
     table = " ".join(re.sub(r"<[^>]+>", " ", section.html).split())
     assert "cpu 2 0 after 4 h, or above 8 GiB 4 h 5 min, 8.5 GiB" in table
     assert "gpu 8 1 after 4 h, or above 64 GiB 4 h 5 min, 64.5 GiB" in table
-
-
-def test_a_chapter_may_declare_limits_of_its_own(toys):
-    toys.chapter("toys/big", "1", header=with_limits("{cpu: {memory_gib: 16, gpus: 2}}"))
-    assert limits_of("toys/big", "cpu") == replace(PROFILES["cpu"], memory_gib=16, gpus=2)
-    assert limits_of("toys/big", "quick") == PROFILES["quick"]
-    assert plan.resources("toys/big", "cpu")[1]["mem_mb"] > 16 * 1024
-    assert plan.resources("toys/big", "cpu")[1]["gpu"] == 2
-
-
-def test_its_own_limit_ends_a_run(toys):
-    cell = "kept = bytearray(2**29)\nimport time\ntime.sleep(20)"
-    toys.chapter("toys/big", cell, header=with_limits("{quick: {memory_gib: 0.3}}"))
-    result = execute("toys/big")
-    assert (result.failure, result.cell) == ("memory", 4)
-    assert "0.3 GiB" in result.reason
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("{cpux: {threads: 2}}", "unknown profile in the limits of toys/one 'cpux'"),
-        ("{cpu: {memory: 2}}", "unknown limit of toys/one 'memory'; valid: threads"),
-        ("{cpu: {threads: 1.5}}", "its limit threads must be a whole number of at least 1"),
-        ("{cpu: {threads: true}}", "its limit threads must be a whole number"),
-        ("{cpu: {limit_s: .nan}}", "its limit limit_s must be a number of at least 1"),
-        ("{cpu: {memory_gib: 16 GB}}", "its limit memory_gib must be a number"),
-        ("{cpu: 16}", "its limits must read `cpu:"),
-        ("[cpu]", "its limits must name profiles"),
-        ("{cpu: [", "the limits in its header cannot be read"),
-    ],
-)
-def test_limits_that_cannot_be_are_refused(toys, text, said):
-    toys.chapter("toys/one", "1", header=with_limits(text))
-    with pytest.raises(BookError) as raised:
-        limits_of("toys/one", "cpu")
-    assert said in str(raised.value)
 
 
 def test_collecting_tells_of_all_runs_and_writes_the_ledger_of_those_that_stand(toys, capsys):
