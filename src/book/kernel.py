@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 _LONGEST_BASE = 50  # a socket's path has about 107 bytes, and the longest of ours take 55
-_CONNECTION, _HELD = "connection.json", "held"
+_HELD = "held"
 _WATCH_EVERY_S = 0.25
 _LAST_WORDS_S = 3
 _MB = 2**20
@@ -63,7 +63,7 @@ def private_folder() -> Iterator[Path]:
     sweep()
     # It gets the name that `sweep` looks for once its lock is held; before, it looks abandoned.
     made = Path(tempfile.mkdtemp(prefix="book.", dir=_base()))
-    folder = made.with_name(f"book-{os.getpid()}-{made.name.removeprefix('book.')}")
+    folder = made.with_name(made.name.replace(".", "-", 1))
     try:
         with exclusive(made / _HELD):
             made.rename(folder)
@@ -74,10 +74,15 @@ def private_folder() -> Iterator[Path]:
 
 
 def sweep() -> None:
-    """Remove the folders of processes that were killed, and end the kernels that they left."""
-    for folder in Path(_base()).glob("book-*-*"):
-        if _abandoned(folder):
-            _end_kernels(folder)
+    """Remove the folders of processes that were killed.
+
+    Their kernels need no hunt: ipykernel looks every second whether its parent is still there.
+    A folder's lock says whether somebody holds it: the number of a process means nothing to another
+    container, or another machine, that uses the same folder for temporary files.
+    """
+    for folder in Path(_base()).glob("book-*"):
+        with contextlib.suppress(OSError), (folder / _HELD).open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -88,38 +93,6 @@ def _base() -> str:
         words = "no folder for temporary files takes one"
         raise OSError(errno.ENOSPC, words, os.environ.get("TMPDIR", "/tmp")) from None
     return base if len(base) <= _LONGEST_BASE else "/tmp"
-
-
-def _abandoned(folder: Path) -> bool:
-    """Whether nobody holds a private folder any more.
-
-    Its lock says so: the number of a process means nothing to another container, or another
-    machine, that uses the same folder for temporary files.
-    """
-    owner = folder.name.split("-")[1]
-    if not owner.isdigit():
-        return False
-    try:
-        with (folder / _HELD).open() as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-    except FileNotFoundError:  # it is being made, or its maker was killed at once
-        import psutil
-
-        return not psutil.pid_exists(int(owner))
-    except OSError:
-        return False
-
-
-def _end_kernels(folder: Path) -> None:
-    """End the kernels whose private folder this was: their guard is gone."""
-    import psutil
-
-    connection = str(folder / _CONNECTION)
-    for process in psutil.process_iter(["cmdline"]):
-        if connection in (process.info["cmdline"] or ()):
-            with contextlib.suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)
 
 
 def manager_class(guard: "Guard", folder: Path, env: dict[str, str], cwd: Path) -> type:
@@ -138,7 +111,7 @@ def manager_class(guard: "Guard", folder: Path, env: dict[str, str], cwd: Path) 
         def __init__(self, **settings: object) -> None:
             super().__init__(**settings)
             self.transport, self.ip = "ipc", str(folder / "k")
-            self.connection_file = str(folder / _CONNECTION)
+            self.connection_file = str(folder / "connection.json")
 
         @property
         def kernel_spec(self) -> KernelSpec:

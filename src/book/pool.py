@@ -1,7 +1,9 @@
 """Warm interpreters that run chapters side by side; one that dies costs only its own chapter.
 
-A worker is forked from a server process that has imported papermill already. It ends, and takes its
-kernel with it, when it is told to and when the main process is gone, whatever ended that.
+Each chapter has a process of its own, forked from a server that has imported papermill already. It
+ends, and takes its kernel with it, when it is told to and when the main process is gone, whatever
+ended that. Why no ready-made pool: a process that dies breaks all of concurrent.futures' pool, and
+all of pebble's if it dies before it has begun a task.
 """
 
 import contextlib
@@ -11,9 +13,9 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import util
+from multiprocessing import forkserver, util
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -33,25 +35,18 @@ class Task:
 
     chapter: str
     profile: str
-    given: tuple[tuple[str, object], ...] = ()
-    out: Path | None = None
-
-
-@dataclass
-class _Worker:
-    process: BaseProcess
-    connection: Connection
-    task: Task | None = None
+    given: dict[str, object]
+    out: Path | None
 
 
 def run_all(
-    tasks: Iterable[Task],
+    tasks: list[Task],
     jobs: int,
     *,
-    started: Callable[[Task], None] = lambda task: None,
-    finished: Callable[[Result], None] = lambda result: None,
+    started: Callable[[Task], None],
+    finished: Callable[[Result], None],
 ) -> None:
-    """Run the tasks in order on `jobs` workers; every task ends in a call of `finished`.
+    """Run the tasks in order, `jobs` at a time; every task ends in a call of `finished`.
 
     Args:
         tasks: what to run, the longest first.
@@ -59,99 +54,70 @@ def run_all(
         started: called when a task begins.
         finished: called with each result, whatever it is.
 
-    An exception (KeyboardInterrupt) ends all workers and their kernels at once.
+    An exception (KeyboardInterrupt) ends all processes and their kernels at once.
     """
-    waiting = list(tasks)[::-1]
+    waiting, running = tasks[::-1], {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                task = waiting.pop()
+                started(task)
+                answer, process = _start(task)
+                running[answer] = task, process
+            for answer in wait(running):
+                finished(_result(answer, *running.pop(answer)))
+    finally:
+        _end([process for _, process in running.values()])
+
+
+def _start(task: Task) -> tuple[Connection, BaseProcess]:
+    """Start the process of a task; return where its answer comes from, and the process."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
-    workers: list[_Worker] = []
-    try:
-        while waiting or any(worker.task for worker in workers):
-            while waiting and (worker := _free(context, workers, jobs)):
-                worker.task = waiting.pop()
-                worker.connection.send(worker.task)
-                started(worker.task)
-            for worker in _ready(workers):
-                result = _answer(worker) or _died(worker)
-                worker.task = None
-                finished(result)
-    finally:
-        _dismiss(workers)
-
-
-def _free(
-    context: multiprocessing.context.BaseContext, workers: list[_Worker], jobs: int
-) -> _Worker | None:
-    """Return a worker without a task, a new one if there may be more, or None."""
-    workers[:] = [worker for worker in workers if worker.task or worker.process.is_alive()]
-    for worker in workers:
-        if not worker.task:
-            return worker
-    if len(workers) >= jobs:
-        return None
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, dict(os.environ)), name="book-worker")
-    with _temporary_files_in(_own_folder()):
-        process.start()
+    _start_server()
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(task, theirs, dict(os.environ)), daemon=True)
+    process.start()
     theirs.close()
-    workers.append(_Worker(process, ours))
-    return workers[-1]
+    return ours, process
 
 
 @functools.cache
-def _own_folder() -> Path:
-    """Return this process's private folder, which is removed at its end, or by the next sweep."""
+def _start_server() -> None:
+    """Start the fork server with its socket in a folder of ours: its own would outlive a kill."""
     stack = contextlib.ExitStack()
     folder = stack.enter_context(kernel.private_folder())
     # After the fork server's own files in it, which go at priority -100.
     util.Finalize(None, stack.close, exitpriority=-200)
-    return folder
-
-
-@contextlib.contextmanager
-def _temporary_files_in(folder: Path) -> Iterator[None]:
-    """Have the fork server's socket in our folder: its own would outlive a process killed."""
     usual, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
-        yield
+        forkserver.ensure_running()
     finally:
         tempfile.tempdir = usual
 
 
-def _ready(workers: list[_Worker]) -> list[_Worker]:
-    """Wait; return the workers with a task that have answered or died."""
-    busy = [worker for worker in workers if worker.task]
-    ready = wait([thing for w in busy for thing in (w.connection, w.process.sentinel)])
-    return [w for w in busy if w.connection in ready or w.process.sentinel in ready]
+def _result(answer: Connection, task: Task, process: BaseProcess) -> Result:
+    """Return what a process answered, or that it died."""
+    with answer, contextlib.suppress(EOFError, ConnectionError):
+        return answer.recv()
+    process.join(_PATIENCE_S)
+    kernel.sweep()  # it left its kernel's folder
+    reason = f"the process that ran it died (exit status {process.exitcode}); run it again"
+    return _not_started(task, reason, "machine")
 
 
-def _answer(worker: _Worker) -> Result | None:
-    with contextlib.suppress(EOFError, ConnectionError):
-        if worker.connection.poll():
-            return worker.connection.recv()
-    return None
+def _end(processes: list[BaseProcess]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(_PATIENCE_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
-def _died(worker: _Worker) -> Result:
-    worker.process.join(_PATIENCE_S)
-    kernel.sweep()  # it left its kernel
-    reason = f"the process that ran it died (exit status {worker.process.exitcode}); run it again"
-    return _not_started(worker.task, reason, "machine")
-
-
-def _dismiss(workers: list[_Worker]) -> None:
-    for worker in workers:
-        worker.process.terminate()
-    for worker in workers:
-        worker.process.join(_PATIENCE_S)
-        if worker.process.is_alive():
-            worker.process.kill()
-            worker.process.join()
-        worker.connection.close()
-
-
-def _serve(connection: Connection, environment: dict[str, str]) -> None:
-    """Run tasks until told to stop; the body of a worker process."""
+def _work(task: Task, answer: Connection, environment: dict[str, str]) -> None:
+    """Run a task and answer with its result; the body of its process."""
     from src.book import execute
 
     def leave(*_: object) -> None:
@@ -162,21 +128,20 @@ def _serve(connection: Connection, environment: dict[str, str]) -> None:
         multiprocessing.parent_process().join()
         leave()
 
-    # Ctrl-C reaches the whole process group: the main process decides, workers wait for its word.
+    # Ctrl-C reaches the whole process group: the main process decides, we wait for its word.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, leave)
     threading.Thread(target=leave_with_parent, daemon=True).start()
     os.environ.clear()
     os.environ.update(environment)
-    while True:
-        connection.send(_run(connection.recv()))
+    answer.send(_run(task))
 
 
 def _run(task: Task) -> Result:
     from src.book.execute import execute
 
     try:
-        return execute(task.chapter, task.profile, dict(task.given), out=task.out)
+        return execute(task.chapter, task.profile, task.given, out=task.out)
     except BookError as error:
         reason = str(error).removeprefix(f"{task.chapter}: ")
         return _not_started(task, reason, "invalid")

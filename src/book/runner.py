@@ -1,13 +1,13 @@
 """Runs what is out of date: side by side, the longest first, each chapter on its own feet."""
 
+import contextlib
 import os
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.book import locks, notebooks, paths, progress
+from src.book import locks, notebooks, paths, pool, progress
 from src.book.errors import BookError, choose
 from src.book.one_look import one_look
 from src.book.results import INCOMPLETE_STATUS, Result, read_result, why_stale
@@ -61,33 +61,19 @@ def run(
             stale = {n: "" if out else _why_stale(n, profile) for n in dict.fromkeys(names)}
         if force or given or out:
             stale = {name: why or "asked for" for name, why in stale.items()}
-        asked = (profile, tuple((given or {}).items()), out)
-        done = _run_stale({n: why for n, why in stale.items() if why}, asked, jobs, report)
+        todo = sorted((n for n in stale if stale[n]), key=lambda n: (-_last_seconds(n, profile), n))
+        tasks = [pool.Task(name, profile, given or {}, out) for name in todo]
+        done = _run_all(tasks, stale, jobs, report)
         return [_outcome(name, profile, done) for name in stale]
 
 
-def _run_stale(
-    stale: dict[str, str],
-    asked: tuple[str, tuple[tuple[str, object], ...], Path | None],
-    jobs: int | None,
-    report: Callable[[str], None],
+def _run_all(
+    tasks: list[pool.Task], why: dict[str, str], jobs: int | None, report: Callable[[str], None]
 ) -> dict[str, Result]:
-    """Run chapters, the longest (by the last time) first; return the results by name.
-
-    Args:
-        stale: why each of them is run.
-        asked: profile, parameters and folder, the same for all.
-        jobs: how many at a time.
-        report: called with each line of progress.
-    """
-    if not stale:
+    """Run chapters in order and show it; return the results by name."""
+    if not tasks:
         return {}
-    from src.book.pool import Task, run_all
-
     _make_font_cache()
-    profile = asked[0]
-    order = sorted(stale, key=lambda name: (-_last_seconds(name, profile), name))
-    tasks = [Task(name, *asked) for name in order]
     done: dict[str, Result] = {}
     with progress.show(len(tasks), report) as shown:
 
@@ -95,12 +81,11 @@ def _run_stale(
             done[result.chapter] = result
             shown.finished(result)
 
-        run_all(
-            tasks,
-            min(jobs or default_jobs(profile), len(tasks)),
-            started=lambda task: shown.started(task.chapter, stale[task.chapter]),
-            finished=finished,
-        )
+        def started(task: pool.Task) -> None:
+            shown.started(task.chapter, why[task.chapter])
+
+        jobs = jobs or default_jobs(tasks[0].profile)
+        pool.run_all(tasks, jobs, started=started, finished=finished)
     return done
 
 
@@ -126,11 +111,9 @@ def default_jobs(profile: str) -> int:
 
 
 def exit_status(outcomes: list[Outcome]) -> int:
-    """Return 0 if all is well, 1 if a chapter failed, 75 if one only needs another go."""
-    states = {outcome.state for outcome in outcomes}
-    if "failed" in states:
-        return 1
-    return INCOMPLETE_STATUS if "incomplete" in states else 0
+    """Return 0 if all is well, 75 if a chapter only needs another go, 1 for anything else."""
+    states = {outcome.state for outcome in outcomes} - {"ok", UP_TO_DATE}
+    return 1 if states - {"incomplete"} else INCOMPLETE_STATUS if states else 0
 
 
 def table(outcomes: list[Outcome], seconds: float | None = None) -> str:
@@ -153,7 +136,7 @@ def table(outcomes: list[Outcome], seconds: float | None = None) -> str:
     return "\n".join([lines, f"{', '.join(counts) or 'no chapters'}{took}"])
 
 
-def aligned(rows: Sequence[Sequence[str]], right: tuple[int, ...] = ()) -> str:
+def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
     """Return rows of texts as lines with aligned columns; those in `right` end together."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
@@ -166,13 +149,10 @@ def aligned(rows: Sequence[Sequence[str]], right: tuple[int, ...] = ()) -> str:
     return "\n".join(lines)
 
 
-def run_and_report(
-    chapters: list[str] | None, profile: str, *, jobs: int | None, force: bool,
-    given: dict[str, object] | None = None, out: Path | None = None,
-) -> list[Outcome]:  # fmt: skip
+def run_and_report(chapters: list[str] | None, profile: str, **asked: object) -> list[Outcome]:
     """Run as `run` does and print the final table."""
     began = time.monotonic()
-    outcomes = run(chapters, profile, jobs=jobs, force=force, given=given, out=out)
+    outcomes = run(chapters, profile, **asked)
     print(table(outcomes, time.monotonic() - began))
     return outcomes
 
@@ -201,11 +181,6 @@ def _last_seconds(chapter: str, profile: str) -> float:
 
 def _make_font_cache() -> None:
     """Have matplotlib look for fonts now; on a new machine it says so on a chapter's page."""
-    if "matplotlib" in sys.modules:
-        return
-    import contextlib
-    from pathlib import Path
-
     with contextlib.suppress(ImportError):
         import matplotlib
 

@@ -51,9 +51,9 @@ def book(*arguments, **settings):
     return process.returncode, said
 
 
-def wait_for(condition):
+def wait_for(condition, patience_s=PATIENCE_S):
     """Wait until a condition holds; fail after a while."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.05)
