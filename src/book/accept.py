@@ -39,11 +39,10 @@ def accept(chapters: list[str] | None = None) -> list[Path]:
     changed = []
     for name, notebook in ready.items():
         pair, entry = notebooks.chapter_file(name, ".ipynb"), paths.results_file(name, "quick")
-        before = [file.read_bytes() if file.exists() else None for file in (pair, entry)]
+        before = {file: file.read_bytes() if file.exists() else None for file in (pair, entry)}
         write_atomically(pair, notebooks.dumps(with_install_cell(notebook)))
         write_ledger(read_result(name, "quick"))
-        after = [file.read_bytes() for file in (pair, entry)]
-        changed += [f for f, b, a in zip((pair, entry), before, after, strict=True) if b != a]
+        changed += [file for file, was in before.items() if file.read_bytes() != was]
     return changed
 
 
@@ -63,10 +62,7 @@ def write_ledger(result: Result) -> Path:
         # What the work took, also where it was done in several calls.
         seconds = round(result.seconds + result.kept_seconds, 2)
         entry |= {"data": result.data, "models": result.models, "seconds": seconds}
-        entry |= {
-            "startup_seconds": result.startup_seconds,
-            "peak_memory_mb": result.peak_memory_mb,
-        }
+        entry |= {k: getattr(result, k) for k in ("startup_seconds", "peak_memory_mb")}
         if result.gpu_peak_memory_mb:
             entry["gpu_peak_memory_mb"] = result.gpu_peak_memory_mb
         entry["provenance"] = result.provenance

@@ -65,14 +65,12 @@ def is_install_cell(cell: "NotebookNode") -> bool:
 
 def install_problems(pair: "NotebookNode") -> list[str]:
     """Return what is wrong with the install cell of a committed notebook."""
-    wanted, found = install_cell(), [c for c in pair.cells if is_install_cell(c)]
-    first = next((c for c in pair.cells if c.cell_type == "code"), None)
-    remedy = "make configure"
-    if found == ([] if wanted is None else [wanted]) and (not found or found[0] is first):
+    if with_install_cell(pair).cells == pair.cells:
         return []
-    if not found:
-        return [f"the .ipynb has no install cell for Colab: {remedy}"]
-    return [f"the .ipynb's install cell is not what _config.yml and the version ask for: {remedy}"]
+    if not any(map(is_install_cell, pair.cells)):
+        return ["the .ipynb has no install cell for Colab: make configure"]
+    asked = "what _config.yml and the version ask for"
+    return [f"the .ipynb's install cell is not {asked}: make configure"]
 
 
 def refresh() -> list[Path]:

@@ -1,29 +1,14 @@
 """The larger profiles' runs: which chapters, with which seeds, into which files of the ledger."""
 
 import re
-from dataclasses import dataclass
-from pathlib import Path
 
 from src.book import notebooks, parameters, paths, runner
 from src.book.accept import write_ledger
 from src.book.errors import BookError, choose
-from src.book.results import Result
 
 _MOST_SEEDS = 100
+_STANDS = ("ok", runner.UP_TO_DATE)
 _SEEDS = re.compile(r"(\d+)(?:-(\d+))?")
-
-
-@dataclass(frozen=True)
-class Written:
-    """What `run_profile` did: the outcome of each run, and the ledger files that it wrote."""
-
-    outcomes: list[runner.Outcome]
-    files: list[Path]
-
-    @property
-    def results(self) -> list[Result]:
-        """The results of the runs that went well."""
-        return [o.result for o in self.outcomes if o.state in ("ok", runner.UP_TO_DATE)]
 
 
 def run_profile(
@@ -33,8 +18,8 @@ def run_profile(
     *,
     jobs: int | None = None,
     force: bool = False,
-) -> Written:
-    """Run a larger profile of chapters and write their ledger entries.
+) -> list[runner.Outcome]:
+    """Run a larger profile of chapters and write their ledger entries; return how each run went.
 
     Args:
         chapters: their names; None for all that have the profile.
@@ -50,14 +35,17 @@ def run_profile(
     """
     choose("profile of results", profile, ["cpu", "gpu"])
     own = _own_seeds(chapters, profile)
-    found = Written([], [])
+    outcomes = []
     for seed in [None] if seeds is None else seeds:
         names = [name for name in own if seed in (None, own[name])]
         if names:
-            _run(found, names, profile, None, jobs, force)
+            outcomes += _run(names, profile, jobs=jobs, force=force)
         if others := [name for name in own if name not in names]:
-            _run(found, others, profile, seed, jobs, force)
-    return found
+            print(f"seed {seed}:")
+            out = paths.build_dir() / "runs" / profile / f"seed-{seed}"
+            given = {"seed": seed}
+            outcomes += _run(others, profile, jobs=jobs, force=force, given=given, out=out)
+    return outcomes
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -78,18 +66,16 @@ def parse_seeds(text: str) -> list[int]:
     return list(found)
 
 
-def verdicts_by_seed(results: list[Result]) -> str:
+def verdicts_by_seed(outcomes: list[runner.Outcome]) -> str:
     """Return a table of the verdicts: a line a claim, a column a seed; "" if only one seed ran."""
-    seeds = sorted({result.seed for result in results})
+    verdicts: dict[tuple[str, str], dict[int, str]] = {}
+    for result in (outcome.result for outcome in outcomes if outcome.state in _STANDS):
+        for measured in result.measurements:
+            key = result.chapter, f"{measured['paper']} {measured['claim']}"
+            verdicts.setdefault(key, {})[result.seed] = measured["verdict"]
+    seeds = sorted({seed for row in verdicts.values() for seed in row})
     if len(seeds) < 2:
         return ""
-    verdicts: dict[tuple[str, str], dict[int, str]] = {}
-    for result in results:
-        for measured in result.measurements:
-            row = verdicts.setdefault(
-                (result.chapter, f"{measured['paper']} {measured['claim']}"), {}
-            )
-            row[result.seed] = measured["verdict"]
     rows = [["chapter", "claim", *(f"seed {seed}" for seed in seeds)]]
     rows += [[*key, *(row.get(seed, "") for seed in seeds)] for key, row in verdicts.items()]
     return runner.aligned(rows)
@@ -119,17 +105,10 @@ def _own_seeds(chapters: list[str] | None, profile: str) -> dict[str, int | None
     return found
 
 
-def _run(
-    found: Written, names: list[str], profile: str, seed: int | None, jobs: int | None, force: bool
-) -> None:
-    """Run chapters with one seed (None for their own) and add what came out to `found`."""
-    given, out = None, None
-    if seed is not None:
-        given, out = {"seed": seed}, paths.build_dir() / "runs" / profile / f"seed-{seed}"
-        print(f"seed {seed}:")
-    outcomes = runner.run_and_report(names, profile, jobs=jobs, force=force, given=given, out=out)
-    found.outcomes.extend(outcomes)
+def _run(names: list[str], profile: str, **asked: object) -> list[runner.Outcome]:
+    """Run chapters and write the ledger entries of the runs that went well."""
+    outcomes = runner.run_and_report(names, profile, **asked)
     for outcome in outcomes:
-        if outcome.state in ("ok", runner.UP_TO_DATE):
-            found.files.append(write_ledger(outcome.result))
-            print(f"wrote {notebooks.short(found.files[-1])}")
+        if outcome.state in _STANDS:
+            print(f"wrote {notebooks.short(write_ledger(outcome.result))}")
+    return outcomes

@@ -7,12 +7,11 @@ import json
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from src.book import notebooks, parameters
 from src.book.errors import BookError, choose
 from src.book.execute import PROFILES, Limits, limits_of
-from src.book.results import INCOMPLETE_STATUS, Result, read_result, why_stale
+from src.book.results import Result, read_result, why_stale
 from src.book.runner import Outcome
 
 # Beyond the kernel's limit: the process that watches it, so that its word comes before the
@@ -57,7 +56,7 @@ def resources(chapter: str, profile: str) -> tuple[int, dict[str, int]]:
     Where `BOOK_BUDGET_S` makes the larger profiles stop in time, their jobs ask for no more.
 
     Raises:
-        BookError: if the chapter's own limits or `BOOK_BUDGET_S` are not valid.
+        BookError: if `BOOK_BUDGET_S` is not a number of seconds.
     """
     limits = limits_of(chapter, profile)
     asked = asked_of_a_scheduler(limits)
@@ -99,13 +98,6 @@ def as_json(runs: list[Planned]) -> str:
     return f"[\n{lines}\n]\n"
 
 
-def write(runs: list[Planned], file: Path) -> None:
-    """Write the plan for the workflow, in one step."""
-    from src.book.files import write_atomically
-
-    write_atomically(file, as_json(runs))
-
-
 def look(profile: str, chapters: list[str] | None = None) -> list[Outcome]:
     """Return what became of the last runs, and run nothing.
 
@@ -120,12 +112,6 @@ def look(profile: str, chapters: list[str] | None = None) -> list[Outcome]:
     known = chapters_with(profile)
     names = known if chapters is None else [choose("chapter", c, known) for c in chapters]
     return [_outcome(name, profile) for name in names]
-
-
-def exit_status(outcomes: list[Outcome]) -> int:
-    """Return 0 if every run stands, 75 if some only need another go, else 1."""
-    states = {outcome.state for outcome in outcomes} - {"ok"}
-    return 1 if states - {"incomplete"} else INCOMPLETE_STATUS if states else 0
 
 
 def _minutes(budget: str) -> int:

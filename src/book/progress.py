@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from src.book.results import Result
 
@@ -11,21 +11,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-class Shown(Protocol):
-    """Something that is told what happens."""
-
-    def started(self, chapter: str, why: str) -> None:
-        """Show that a chapter runs, and why."""
-
-    def finished(self, result: Result) -> None:
-        """Show how it went."""
-
-
 @contextlib.contextmanager
-def show(total: int, report: Callable[[str], None]) -> Iterator[Shown]:
+def show(total: int, report: Callable[[str], None]) -> Iterator["Lines"]:
     """Show the progress of a number of chapters."""
     if not (report is print and sys.stdout.isatty()):
-        yield _Lines(total, report)
+        yield Lines(total, report)
         return
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -34,21 +24,25 @@ def show(total: int, report: Callable[[str], None]) -> Iterator[Shown]:
         yield _Live(total, bar)
 
 
-class _Lines:
+class Lines:
+    """A line when a chapter begins, and one when it ends."""
+
     def __init__(self, total: int, report: Callable[[str], None]) -> None:
         self.total, self.count, self.report = total, 0, report
 
     def started(self, chapter: str, why: str) -> None:
+        """Show that a chapter runs, and why."""
         self.report(f"running {chapter} ({why})")
 
     def finished(self, result: Result) -> None:
+        """Show how it went."""
         self.count += 1
         seconds = result.startup_seconds + result.seconds
         line = f"[{self.count}/{self.total}] {result.chapter}: {result.status}, {seconds:.1f} s"
         self.report(line + (f": {result.reason}" if result.reason else ""))
 
 
-class _Live(_Lines):
+class _Live(Lines):
     """A line for all chapters and one for each that runs; what is finished scrolls past."""
 
     def __init__(self, total: int, bar: "Progress") -> None:

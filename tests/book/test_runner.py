@@ -195,6 +195,11 @@ def test_the_command_line_says_how_it_went(toys, capfd):
         (["run-one", "toys/good", "--profile", "gpu"], 2, "valid: quick, cpu"),
         (["results", "--profile", "gpu"], 2, "no chapter has a gpu profile"),
         (["results", "--profile", "quick"], 2, "adopted by accept"),
+        (["nothing"], 2, "unknown command 'nothing'; valid: run, run-one, accept"),
+        (["run", "--jobs", "0"], 2, "Invalid value for '--jobs'"),
+        (["run", "--slowly"], 2, "No such option '--slowly'"),
+        (["--help"], 0, "130  interrupted"),
+        (["run-one", "--help"], 0, "BOOK_LIMIT_S      seconds after which"),
     ):
         found = main(arguments)
         printed = "".join(capfd.readouterr())
