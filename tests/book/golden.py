@@ -101,6 +101,7 @@ def content() -> dict:
     assert result.status == "ok", result.reason
     page = json.loads(notebooks.dumps(notebooks.load(paths.run_file(CHAPTER, "quick"))))
     for cell in page["cells"]:
+        del cell["source"], cell["id"]  # not written by the machinery, and renamed with a module
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 output["data"]["image/png"] = pixels("".join(output["data"]["image/png"]))

@@ -11,8 +11,7 @@ import grimp
 import pytest
 
 from src.book import content_keys, dependencies, paths
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.conftest import REPOSITORY
 
 
 def key(toys, *lines):
