@@ -26,7 +26,6 @@ from src.book.one_look import once
 Import = tuple[str, str]
 _ROOTS = ("src", "tests")
 _CELL = re.compile(r"^# %%(.*)$", re.MULTILINE)
-_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
@@ -192,21 +191,23 @@ def _read(content: bytes, package: str) -> Code:
     text = content.decode(errors="replace")
     marks = list(_CELL.finditer(text)) if not package else []
     if not marks:
-        return _code_of([_parsed(text)], package, is_page=False)
+        return _code_of([_parsed(text)], package)
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     cells = [
         _cell(mark.group(1), text[mark.end() : end])
         for mark, end in zip(marks, ends, strict=True)
         if "[markdown]" not in mark.group(1)
     ]
-    return _code_of(cells, "", is_page=True)
+    return _code_of(cells, "")
 
 
 def _cell(mark: str, source: str) -> ast.Module | str:
     """Return a cell's tree, with what makes a difference to its run and is not in the tree."""
     tree = _parsed(source)
     if isinstance(tree, ast.Module):
-        tree.type_ignores = []
+        for node in tree.body:
+            if _is_docstring(node):  # it is none here: the cell shows it
+                node.value = ast.Starred(node.value)
         hidden = source.rstrip().endswith(";")
         tree.body.append(ast.Expr(ast.Constant((hidden, '"parameters"' in mark))))
     return tree
@@ -220,8 +221,8 @@ def _parsed(text: str) -> ast.Module | str:
         return text
 
 
-def _code_of(trees: list[ast.Module | str], package: str, *, is_page: bool) -> Code:
-    """Return what trees say; a page shows the strings that stand alone in its cells."""
+def _code_of(trees: list[ast.Module | str], package: str) -> Code:
+    """Return what trees say."""
     bound: dict[str, set[Import]] = {}
     imports: set[Import] = set()
     for tree in trees:
@@ -230,7 +231,7 @@ def _code_of(trees: list[ast.Module | str], package: str, *, is_page: bool) -> C
                 imports.add(one)
                 bound.setdefault(name, set()).add(one)
     bound.pop("", None)
-    writer = _Writer(frozenset(bound), is_page)
+    writer = _Writer(frozenset(bound))
     own = _digest([writer.text(tree) for tree in trees])
     uses = tuple(tuple(sorted(bound[name])) for name in writer.marks)
     return Code(own, uses, tuple(sorted(imports)))
@@ -262,8 +263,8 @@ class _Writer:
     `ast.dump` would do but for its form, which differs between versions of Python.
     """
 
-    def __init__(self, bound: frozenset[str], is_page: bool) -> None:
-        self.bound, self.is_page = bound, is_page
+    def __init__(self, bound: frozenset[str]) -> None:
+        self.bound = bound
         self.marks: list[str] = []
         self.raising = 0
 
@@ -275,6 +276,8 @@ class _Writer:
             return repr(thing)
         if isinstance(thing, ast.Import | ast.ImportFrom) and _is_ours(thing):
             return ""
+        if _is_docstring(thing):
+            return ""
         if isinstance(thing, ast.Name) and thing.id in self.bound:
             if thing.id not in self.marks:
                 self.marks.append(thing.id)
@@ -282,10 +285,9 @@ class _Writer:
         if self.raising and _is_words(thing):
             return "words"
         self.raising += isinstance(thing, ast.Raise)
-        fields = {name: value for name, value in ast.iter_fields(thing) if name != "kind"}
-        if isinstance(thing, _DOCUMENTED) and not (self.is_page and isinstance(thing, ast.Module)):
-            fields["body"] = _without_docstring(fields["body"])
-        written = [f"{n}={self.text(v)}" for n, v in fields.items() if v is not None and v != []]
+        fields = [(name, value) for name, value in ast.iter_fields(thing) if name != "kind"]
+        told = [(name, self.text(value)) for name, value in fields if value is not None]
+        written = [f"{name}={text}" for name, text in told if text != "[]"]
         self.raising -= isinstance(thing, ast.Raise)
         return f"{type(thing).__name__}({' '.join(written)})"
 
@@ -296,14 +298,15 @@ def _is_ours(node: ast.Import | ast.ImportFrom) -> bool:
     return all(alias.name.split(".")[0] in _ROOTS for alias in node.names)
 
 
+def _is_docstring(node: ast.AST) -> bool:
+    """Return whether a statement is a string alone, of a module, class, function or attribute."""
+    is_constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return is_constant and isinstance(node.value.value, str)
+
+
 def _is_words(node: ast.AST) -> bool:
     is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
     return is_text or isinstance(node, ast.JoinedStr)
-
-
-def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    first = body[0] if body else None
-    return body[1:] if isinstance(first, ast.Expr) and _is_words(first.value) else body
 
 
 def _digest(thing: object) -> str:
@@ -313,7 +316,7 @@ def _digest(thing: object) -> str:
 @cache
 def _nothing() -> str:
     """Return the checksum of a module without code."""
-    return _code_of([ast.Module([], [])], "", is_page=False).own
+    return _code_of([ast.Module([], [])], "").own
 
 
 # What files say, by their bytes: valid for ever, and kept between processes to start fast.

@@ -63,6 +63,7 @@ def test_the_machinery_is_not_followed(toys):
 @pytest.mark.parametrize(
     "text",
     [
+        "import src.more\ndef f(x):\n    return 1\n'''Of an attribute.'''\n",
         '"""Words."""\nimport src.more  # why\ndef f(x):\n    """More."""\n    return (1)\n',
         "import src.more\n\n\ndef f(\n    x,\n):\n    return 1\n",
     ],
