@@ -24,10 +24,12 @@ from pathlib import Path
 import yaml
 
 from benchmarks import tiny_book
-from src.book import ledger, notebooks, paths
-from src.book.dependencies import papers_of
-from src.book.pages.benchmarks import PHASES, execution_words
-from src.book.runner import default_jobs
+from src.book.evidence import ledger
+from src.book.execution.runner import default_jobs
+from src.book.notebook import notebooks
+from src.book.site.pages.benchmarks import PHASES, execution_words
+from src.book.storage import paths
+from src.book.storage.dependencies import papers_of
 
 TINY, TINY_REPEATS, REAL_REPEATS = 12, 3, 2
 CHAPTERS = ("foundations/matrix_calculus", "foundations/transformer")

@@ -20,13 +20,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.ratios import Measured, Ratio, column, in_turn, report
-from src.common.graph_sets import load_graph
-from src.common.graphs import Graph
-from src.network_embedding.deepwalk import DeepWalkSettings
-from src.network_embedding.fastrp import FastRPSettings, fastrp
-from src.network_embedding.line import EdgeDraws, apply_block
-from src.network_embedding.random_walks import uniform_walks
-from src.network_embedding.skip_gram import train_walks
+from src.common.graphs.graph import Graph
+from src.common.graphs.public_sets import load_graph
+from src.network_embedding.random_walks.deepwalk import DeepWalkSettings
+from src.network_embedding.random_walks.fastrp import FastRPSettings, fastrp
+from src.network_embedding.random_walks.line import EdgeDraws, apply_block
+from src.network_embedding.random_walks.skip_gram import train_walks
+from src.network_embedding.random_walks.walks import uniform_walks
 
 CHAPTER, DIMENSION = "network_embedding/random_walks", 128
 PUBLISHED = DeepWalkSettings(dimension=DIMENSION, walks=80, steps=39, window=10)

@@ -21,14 +21,19 @@ from scipy.integrate import solve_ivp
 from torch import Tensor, nn
 
 from benchmarks.ratios import Measured, Ratio, column, in_turn, report
-from src.common.denoising import Images, network_score, noise_prediction_loss, predicted_noise
-from src.common.networks import ScoreMLP, parameter_count
-from src.common.processes import LinearVP, Process, Time, as_time, per_image
-from src.common.samplers import euler_maruyama, time_grid
-from src.diffusion.fractional_image_training import RECIPES
-from src.diffusion.fractional_noise import optimal_weights, ou_speeds, sample_fbm, simulate_ou
-from src.diffusion.fractional_process import FractionalProcess
-from src.diffusion.fractional_training import PlaneRecipe
+from src.common.diffusion.denoising import (
+    Images,
+    network_score,
+    noise_prediction_loss,
+    predicted_noise,
+)
+from src.common.diffusion.networks import ScoreMLP, parameter_count
+from src.common.diffusion.processes import LinearVP, Process, Time, as_time, per_image
+from src.common.diffusion.samplers import euler_maruyama, time_grid
+from src.diffusion.fractional.image_training import RECIPES
+from src.diffusion.fractional.noise import optimal_weights, ou_speeds, sample_fbm, simulate_ou
+from src.diffusion.fractional.process import FractionalProcess
+from src.diffusion.fractional.training import PlaneRecipe
 
 CHAPTER, PAPER = "diffusion/fractional", "gfdm"
 HURST, COUNT = 0.9, 2

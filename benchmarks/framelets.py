@@ -31,13 +31,13 @@ from scipy.sparse.linalg import lobpcg
 from torch import Tensor, nn
 
 from benchmarks.ratios import Measured, Ratio, column, in_turn, report
-from src.common.graph_networks import GCN
-from src.common.graph_sets import load_graph
-from src.common.graphs import Graph, normalised_laplacian
-from src.common.sparse_products import node_features
-from src.common.training import seeded
-from src.gnn.framelet_convolution import UFGNetwork
-from src.gnn.framelets import FrameletTransform
+from src.common.graphs.graph import Graph, normalised_laplacian
+from src.common.graphs.networks import GCN
+from src.common.graphs.public_sets import load_graph
+from src.common.graphs.sparse_products import node_features
+from src.common.training.loop import seeded
+from src.gnn.framelets.convolution import UFGNetwork
+from src.gnn.framelets.transform import FrameletTransform
 
 CHAPTER, PAPER = "gnn/framelets", "ufg"
 VARIABLE = "BOOK_UFG_REPOSITORY"

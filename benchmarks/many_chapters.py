@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks import tiny_book
-from src.book import ledger
+from src.book.evidence import ledger
 
 REPEATS = 3
 EARLY = 50  # chapters after which memory is read for the first time

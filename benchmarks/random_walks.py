@@ -26,9 +26,9 @@ import numpy as np
 import torch
 
 from benchmarks.ratios import Measured, Ratio, column, in_turn, report
-from src.common.graph_sets import load_graph
-from src.common.graphs import Graph
-from src.network_embedding.random_walks import Walker
+from src.common.graphs.graph import Graph
+from src.common.graphs.public_sets import load_graph
+from src.network_embedding.random_walks.walks import Walker
 
 CHAPTER, STEPS, P, Q = "network_embedding/random_walks", 80, 0.5, 2.0
 GROWTH = (10_000, 100_000, 1_000_000)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from math import exp, log
 from time import perf_counter
 
-from src.book import catalogue
-from src.book.ledger import record_timing
+from src.book.evidence import catalogue
+from src.book.evidence.ledger import record_timing
 
 REPEATS, WARM_UP, LEAST_SECONDS = 9, 2, 0.02
 Rows = list[tuple[float, float]]

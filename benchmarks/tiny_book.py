@@ -42,7 +42,7 @@ def add(a, b):
 
 def never_called():
     from src.book import start
-    from src.book.data import fetch
+    from src.book.storage.data import fetch
 '''
 
 _PAPER = """\

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.ratios import Measured, Ratio, column, in_turn, report
-from src.common.blur import Blur, gaussian_kernel
-from src.common.denoising import network_score
-from src.common.networks import UNet, UNetSettings, parameter_count
-from src.common.operators import AveragePooling, Inpainting, LinearOperator, random_mask
-from src.common.processes import LinearVP, Score
-from src.common.samplers import ancestral, time_grid
-from src.inverse_problems.guidance import dps, pigdm
-from src.inverse_problems.image_priors import RECIPES
-from src.inverse_problems.tweedie import rows_by_loop, rows_by_vmap, tmpd
+from src.common.diffusion.denoising import network_score
+from src.common.diffusion.networks import UNet, UNetSettings, parameter_count
+from src.common.diffusion.processes import LinearVP, Score
+from src.common.diffusion.samplers import ancestral, time_grid
+from src.common.images.blur import Blur, gaussian_kernel
+from src.common.images.operators import AveragePooling, Inpainting, LinearOperator, random_mask
+from src.inverse_problems.tmpd.guidance import dps, pigdm
+from src.inverse_problems.tmpd.image_priors import RECIPES
+from src.inverse_problems.tmpd.tweedie import rows_by_loop, rows_by_vmap, tmpd
 
 CHAPTER, PAPER = "inverse_problems/tmpd", "tmpd"
 PROCESS, SIGMA = LinearVP(), 0.1

@@ -22,14 +22,14 @@ import torch
 from scipy.stats import t as student_t
 from torch import Tensor
 
-from src.common.gaussian_mixture import GaussianMixture
-from src.common.operators import MatrixOperator
-from src.common.processes import LinearVP
-from src.common.sample_distances import random_directions, sliced_wasserstein
-from src.common.samplers import ancestral, time_grid
-from src.inverse_problems.ddrm import ddrm
-from src.inverse_problems.guidance import dps_continuous, pigdm
-from src.inverse_problems.tweedie import tmpd
+from src.common.diffusion.gaussian_mixture import GaussianMixture
+from src.common.diffusion.processes import LinearVP
+from src.common.diffusion.samplers import ancestral, time_grid
+from src.common.images.operators import MatrixOperator
+from src.common.statistics.sample_distances import random_directions, sliced_wasserstein
+from src.inverse_problems.tmpd.ddrm import ddrm
+from src.inverse_problems.tmpd.guidance import dps_continuous, pigdm
+from src.inverse_problems.tmpd.tweedie import tmpd
 
 
 def import_deepinv():

@@ -14,20 +14,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.ratios import Measured, Ratio, in_turn, report
-from src.foundations.attention import (
+from src.foundations.transformer.attention import (
     causal_mask,
     padding_mask,
     scaled_dot_product_attention,
 )
-from src.foundations.decoding import greedy
-from src.foundations.recurrent import RecurrentConfig, RecurrentTranslator, match_width
-from src.foundations.transformer import (
+from src.foundations.transformer.decoding import greedy
+from src.foundations.transformer.model import (
     EncoderLayer,
     Transformer,
     TransformerConfig,
     label_smoothed_loss,
     parameter_count,
 )
+from src.foundations.transformer.recurrent import RecurrentConfig, RecurrentTranslator, match_width
 
 CHAPTER, PAPER = "foundations/transformer", "transformer"
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -27,8 +27,8 @@ import matplotlib.pyplot as plt
 import torch
 
 from src.book import show, start
-from src.book.figures import COLOURS
-from src.PART.CHAPTER import antithetic_mean, plain_mean
+from src.book.chapter.figures import COLOURS
+from src.PART.CHAPTER.MODULE import antithetic_mean, plain_mean
 
 # The only place where the profiles differ.
 SIZES = {

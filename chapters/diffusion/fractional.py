@@ -38,22 +38,18 @@ import torch
 from IPython.display import display
 
 from src.book import show, start
-from src.book.models import weights
-from src.common.denoising import noise_prediction_loss, unpack_weights
-from src.common.image_models import train_image_classifier
-from src.common.image_sets import image_set, to_pixels
-from src.diffusion import fractional_experiments as experiments
-from src.diffusion import fractional_figures as figures
-from src.diffusion import fractional_noise as noise
-from src.diffusion import fractional_page as page
-from src.diffusion import fractional_roughness as rough
-from src.diffusion import fractional_sampling as sampling
-from src.diffusion.fractional_covariance import covariance_by_equations
-from src.diffusion.fractional_image_training import CLASSIFIERS, RECIPES, train_images
-from src.diffusion.fractional_images import judge_data, judge_images
-from src.diffusion.fractional_process import FractionalProcess
-from src.diffusion.fractional_training import Circle, PlaneRecipe, train_plane
-from src.diffusion.process_names import named_process
+from src.book.chapter.models import weights
+from src.common.diffusion.denoising import noise_prediction_loss, unpack_weights
+from src.common.images.models import train_image_classifier
+from src.common.images.sets import image_set, to_pixels
+from src.diffusion.fractional import checks, experiments, figures, noise, sampling
+from src.diffusion.fractional import roughness as rough
+from src.diffusion.fractional.covariance import covariance_by_equations
+from src.diffusion.fractional.image_training import CLASSIFIERS, RECIPES, train_images
+from src.diffusion.fractional.images import judge_data, judge_images
+from src.diffusion.fractional.names import named_process
+from src.diffusion.fractional.process import FractionalProcess
+from src.diffusion.fractional.training import Circle, PlaneRecipe, train_plane
 
 # %% [markdown]
 # All sizes stand in one place. `quick` computes all that needs no training, and asks small
@@ -93,7 +89,7 @@ HURSTS = (0.1, 0.5, 0.9)
 paths = {}
 for hurst in HURSTS:
     process = named_process(f"fvp {hurst} 2")
-    times, states = page.forward_paths(process, 500, 1, run.generator("idea"), clean=0.8)
+    times, states = checks.forward_paths(process, 500, 1, run.generator("idea"), clean=0.8)
     paths[f"H = {hurst}"] = (states[:, 1:, 0] @ process.weights, states[:, 0, 0])
 print("states", tuple(states.shape), "= times, (X, Y¹, Y²), paths")
 
@@ -245,7 +241,7 @@ rougher = [
     for group in groups
 ]
 print(run.measure("gfdm", "C5a", rougher))
-going_on = [page.increment_correlation(0.9, 2, 1000, run.generator("on", g)) for g in groups]
+going_on = [checks.increment_correlation(0.9, 2, 1000, run.generator("on", g)) for g in groups]
 print(run.measure("gfdm", "C5b", going_on))
 for hurst in HURSTS:
     seen = rough.roughness(hurst, 3)
@@ -416,7 +412,7 @@ show(sampling.matched_bridge)
 # exact noise, one process that hardly forgets, and the model without hidden processes.
 
 # %%
-limits = page.brownian_limits()
+limits = checks.brownian_limits()
 print({name: f"{error:.0e}" for name, error in limits.items()})
 run.measure("gfdm", "C1a", list(limits.values()))
 
@@ -428,7 +424,7 @@ run.measure("gfdm", "C1a", list(limits.values()))
 PAIRS = [(0.9, 1), (0.9, 2), (0.7, 2), (0.3, 2), (0.9, 3)]
 tried = {pair: named_process("fvp {} {}".format(*pair)) for pair in PAIRS}
 forward = [
-    page.forward_error(process, run.sizes.paths, run.generator("forward", *pair))
+    checks.forward_error(process, run.sizes.paths, run.generator("forward", *pair))
     for pair, process in tried.items()
 ]
 print("largest differences, in standard deviations:", np.round(forward, 3))
@@ -440,7 +436,7 @@ run.measure("gfdm", "C3", forward)
 
 # %%
 identities = [
-    page.score_error(process, t, run.generator("score", *pair))
+    checks.score_error(process, t, run.generator("score", *pair))
     for pair, process in tried.items()
     for t in (0.1, 0.5, 1.0)
 ]
@@ -452,7 +448,7 @@ run.measure("gfdm", "C4a", identities)
 # anything. For a right equation the error falls like $1/N$: slope $-1$ on logarithmic axes.
 
 # %%
-slopes = [page.convergence_slope(f"fvp {h} {k}", run.sizes.steps) for h, k in PAIRS]
+slopes = [checks.convergence_slope(f"fvp {h} {k}", run.sizes.steps) for h, k in PAIRS]
 print("slopes", np.round(slopes, 3))
 run.measure("gfdm", "C2d", slopes)
 
@@ -566,7 +562,7 @@ def plane_kept(kind, name, over):
     about = {"process": name, "circle": asdict(CIRCLES[kind]), "recipe": asdict(RECIPE)}
     file = f"plane-{kind}-{name.replace(' ', '-').replace('.', '-')}"
     kept = keep(file, plane_runs(kind, name, over), over, about)
-    return {int(s): page.plane_text(state, RECIPE) for s, state in kept.items()}
+    return {int(s): checks.plane_text(state, RECIPE) for s, state in kept.items()}
 
 
 # %%
@@ -587,7 +583,7 @@ reports = {
     name: generated("halving", name, texts, run.sizes.points) for name, texts in first.items()
 }
 apart = {
-    name: [page.total_variation(r["shares"], HALVING) for r in rows]
+    name: [checks.total_variation(r["shares"], HALVING) for r in rows]
     for name, rows in reports.items()
 }
 
@@ -596,7 +592,7 @@ pairs = {"C6a": ("vp", "fvp 0.9 2"), "C6j": ("twin 0.9 2", "fvp 0.9 2")}
 for claim, (one, other) in pairs.items():
     print(run.measure("gfdm", claim, list(zip(apart[one], apart[other], strict=True))))
 for name, rows in reports.items():
-    hits = np.mean([page.total_variation_of_hits(r["shares"], HALVING) for r in rows])
+    hits = np.mean([checks.total_variation_of_hits(r["shares"], HALVING) for r in rows])
     rare, outside = (np.mean([r[key] for r in rows]) for key in ("rare", "outliers"))
     print(f"{figures.label(name):17} rarer half found/due {rare:.2f}, in no mode {outside:.3f}, "
           f"total variation among the others {hits:.3f}")  # fmt: skip
@@ -607,7 +603,7 @@ run.figure(
         HALVING.mixture().weights.tolist(),
         {figures.label(n): [r["shares"] for r in rows] for n, rows in reports.items()},
         {figures.label(n): values for n, values in apart.items()},
-        page.total_variation_floor(HALVING, run.sizes.points, run.generator("floor")),
+        checks.total_variation_floor(HALVING, run.sizes.points, run.generator("floor")),
     ),
     "imbalance",
     caption="Eight modes of halving frequency, learned scores (C6a, C6j). Left: found over due "
@@ -657,7 +653,7 @@ for name in ("ve", "fvp 0.1 2", "fvp 0.7 2", "fvp 0.9 1", "fvp 0.9 3"):
     runs = plane_runs("halving", name, others)
     texts = {s: r["weights"] for s, r in zip(others, runs, strict=True)}
     reports = generated("halving", name, texts, run.sizes.points)
-    wider[name] = [page.total_variation(r["shares"], HALVING) for r in reports]
+    wider[name] = [checks.total_variation(r["shares"], HALVING) for r in reports]
 kept = run.record("total variation", {**apart, **wider} if others else {})
 for name, values in (kept.value or {}).items():
     mean, half = figures.mean_and_half_interval(values)
@@ -670,7 +666,7 @@ nets = {"vp": vp_equal, "fvp 0.9 2": regimes["fvp 0.9 2"]}
 learned = [
     row
     for name, texts in nets.items()
-    for row in run.unit(f"learned {name}", page.learned_table, name, SAMPLERS, run.sizes.calls,
+    for row in run.unit(f"learned {name}", checks.learned_table, name, SAMPLERS, run.sizes.calls,
                         {str(s): t for s, t in texts.items()}, 1000, RECIPE)
 ] if others else []  # fmt: skip
 kept = run.record("learned samplers", learned)
@@ -738,12 +734,12 @@ over = seeds[: run.sizes.digits]
 about = {"data": "digits", "recipe": asdict(recipes["digits"])}
 judge_about = {"data": "digits", "recipe": asdict(CLASSIFIERS["digits"])}
 kept = keep("digits-classifier", classifier_of("digits", over), over[:1], judge_about)
-classifier = page.classifier_text(next(iter(kept.values())), "digits")
+classifier = checks.classifier_text(next(iter(kept.values())), "digits")
 digits = {}
 for name in DIGITS:
     file = f"digits-{name.replace(' ', '-').replace('.', '-')}"
     kept = keep(file, image_runs("digits", name, over), over, {**about, "process": name})
-    digits[name] = {int(s): page.image_text(state, "digits") for s, state in kept.items()}
+    digits[name] = {int(s): checks.image_text(state, "digits") for s, state in kept.items()}
 calls = run.sizes.image_calls
 size = run.sizes.images
 seen = {n: examined("digits", n, t, classifier, size, calls) for n, t in digits.items()}
@@ -892,7 +888,7 @@ print(book.source)
 
 # %% tags=["hide-input"]
 pictures = {
-    MNIST[name]: page.few_grey_levels(rows[0]["shown"][::2])
+    MNIST[name]: checks.few_grey_levels(rows[0]["shown"][::2])
     for name, rows in larger["mnist"].items()
     if rows
 }

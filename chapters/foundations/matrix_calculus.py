@@ -31,16 +31,13 @@ from IPython.display import Markdown
 from torch.func import grad, vmap
 
 from src.book import show, start
-from src.book.figures import COLOURS
-from src.book.tables import Table
-from src.foundations import matrix_calculus as rules
-from src.foundations import matrix_calculus_checks as checks
-from src.foundations import matrix_calculus_procedure as procedure
-from src.foundations import matrix_calculus_training as training
-from src.foundations.matrix_calculus import FAMILIES, RULES
-from src.foundations.matrix_calculus_arithmetic import NUMBERS, SYMBOLS
-from src.foundations.matrix_calculus_blocks import draw_blocks
-from src.foundations.matrix_calculus_mistakes import MISTAKES
+from src.book.chapter.figures import COLOURS
+from src.book.chapter.tables import Table
+from src.foundations.matrix_calculus import checks, procedure, rules, training
+from src.foundations.matrix_calculus.arithmetic import NUMBERS, SYMBOLS
+from src.foundations.matrix_calculus.blocks import draw_blocks
+from src.foundations.matrix_calculus.mistakes import MISTAKES
+from src.foundations.matrix_calculus.rules import FAMILIES, RULES
 
 # The only place where the profiles differ.
 SIZES = {

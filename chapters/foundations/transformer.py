@@ -36,21 +36,27 @@ from IPython.display import display
 from torch.nn import functional as F
 
 from src.book import show, start
-from src.book.models import weights
-from src.foundations import attention, complexity, decoding, language_pair, sequence_tasks
-from src.foundations import transformer as model
-from src.foundations import transformer_exams as exams
-from src.foundations import transformer_figures as figures
-from src.foundations.attention_maps import attention_shares
-from src.foundations.torch_layers import library_layer
-from src.foundations.transformer_experiments import (
+from src.book.chapter.models import weights
+from src.foundations.transformer import (
+    attention,
+    complexity,
+    decoding,
+    exams,
+    figures,
+    language_pair,
+    model,
+    sequence_tasks,
+)
+from src.foundations.transformer.attention_maps import attention_shares
+from src.foundations.transformer.experiments import (
     MODELS,
     Recipe,
     run_language,
     run_symbols,
     unpack,
 )
-from src.foundations.translation_experiments import (
+from src.foundations.transformer.torch_layers import library_layer
+from src.foundations.transformer.translation_experiments import (
     TranslationSettings,
     run_translation,
     try_rate,

@@ -35,18 +35,17 @@ import numpy as np
 import torch
 
 from src.book import show, start
-from src.book.tables import Table
-from src.common.graph_generators import stochastic_block_model, with_class_features
-from src.common.graph_splits import split_per_class
-from src.common.graphs import Graph, normalised_laplacian
-from src.common.training import seeded
-from src.gnn import framelet_figures as figures
-from src.gnn import framelet_plan as plan
-from src.gnn.filter_banks import FILTER_BANKS
-from src.gnn.framelet_convolution import UFGConv, soft_shrinkage
-from src.gnn.framelet_experiments import curves, train_once, untouched_share
-from src.gnn.framelet_pooling import framelet_pool
-from src.gnn.framelets import FrameletTransform, exact_operators, exact_response
+from src.book.chapter.tables import Table
+from src.common.graphs.generators import stochastic_block_model, with_class_features
+from src.common.graphs.graph import Graph, normalised_laplacian
+from src.common.graphs.splits import split_per_class
+from src.common.training.loop import seeded
+from src.gnn.framelets import figures, plan
+from src.gnn.framelets.convolution import UFGConv, soft_shrinkage
+from src.gnn.framelets.experiments import curves, train_once, untouched_share
+from src.gnn.framelets.filter_banks import FILTER_BANKS
+from src.gnn.framelets.pooling import framelet_pool
+from src.gnn.framelets.transform import FrameletTransform, exact_operators, exact_response
 
 # %% [markdown]
 # All sizes stand in one place. `quick` trains on small random graphs and shows what the `cpu`
@@ -524,7 +523,7 @@ run.figure(
 #
 # Every model gets the *same tuning budget*: twelve combinations of learning rate, weight decay and
 # dropout, tried on other seeds and chosen by validation accuracy. For the block models the choice
-# is kept in `src/gnn/framelet_plan.py`, and the `cpu` profile repeats it. Three controls ask where
+# is kept in `src/gnn/framelets/plan.py`, and the `cpu` profile repeats it. Three controls ask where
 # the accuracy comes from: R with accurate filters ($n=6$, tuned with the same budget again); S with
 # threshold 0; S with *all details set to zero*.
 

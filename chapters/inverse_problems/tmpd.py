@@ -35,24 +35,29 @@ import numpy as np
 import torch
 
 from src.book import show, start
-from src.book.models import weights
-from src.book.tables import Table
-from src.common.denoising import unpack_weights
-from src.common.feature_network import FeatureNetwork
-from src.common.gaussian_mixture import GaussianMixture
-from src.common.image_models import train_image_classifier, train_image_model
-from src.common.operators import MatrixOperator
-from src.common.processes import LinearVP
-from src.inverse_problems import guidance, mixture_experiments, page_tables, tweedie
-from src.inverse_problems import page_experiments as page
-from src.inverse_problems import tmpd_figures as figures
-from src.inverse_problems.gaussian_experiments import FieldSetting, field_distances
-from src.inverse_problems.image_experiments import TASKS, Restoration, restore_images, tune_dps
-from src.inverse_problems.image_priors import CLASSIFIERS, PROCESSES, RECIPES
-from src.inverse_problems.mixture_experiments import Budget
-from src.inverse_problems.mixture_problems import MixtureSetting
-from src.inverse_problems.projection_error import LineSetting, projection_errors
-from src.inverse_problems.row_sum_control import restore_by_gradients
+from src.book.chapter.models import weights
+from src.book.chapter.tables import Table
+from src.common.diffusion.denoising import unpack_weights
+from src.common.diffusion.gaussian_mixture import GaussianMixture
+from src.common.diffusion.processes import LinearVP
+from src.common.images.feature_network import FeatureNetwork
+from src.common.images.models import train_image_classifier, train_image_model
+from src.common.images.operators import MatrixOperator
+from src.inverse_problems.tmpd import (
+    checks,
+    figures,
+    guidance,
+    mixture_experiments,
+    tables,
+    tweedie,
+)
+from src.inverse_problems.tmpd.gaussian_experiments import FieldSetting, field_distances
+from src.inverse_problems.tmpd.image_experiments import TASKS, Restoration, restore_images, tune_dps
+from src.inverse_problems.tmpd.image_priors import CLASSIFIERS, PROCESSES, RECIPES
+from src.inverse_problems.tmpd.mixture_experiments import Budget
+from src.inverse_problems.tmpd.mixture_problems import MixtureSetting
+from src.inverse_problems.tmpd.projection_error import LineSetting, projection_errors
+from src.inverse_problems.tmpd.row_sum_control import restore_by_gradients
 
 # %% [markdown]
 # All sizes stand in one place. `quick` runs every comparison whose answer is known, in small, and
@@ -101,14 +106,14 @@ run
 #   the mean is its denoised image, and the covariance is that image's derivative.
 
 # %%
-prior, plane = page.ring(), LinearVP()
+prior, plane = checks.ring(), LinearVP()
 clean = torch.tensor([[1.64, 1.14]], dtype=torch.float64)
 noise = torch.tensor([[0.4, -0.5]], dtype=torch.float64)
 noisy = {t: plane.noisy(clean, torch.tensor(t).double(), noise) for t in (0.5, 0.3, 0.15)}
 
 horizontal = MatrixOperator(torch.tensor([[1.0, 0.0]], dtype=torch.float64))
 y = torch.tensor([1.2], dtype=torch.float64)
-drawn = page.ring_samples(prior, horizontal, y, 0.1, count=250, steps=100, seed=run.seed)
+drawn = checks.ring_samples(prior, horizontal, y, 0.1, count=250, steps=100, seed=run.seed)
 
 # %% tags=["hide-input"]
 panels = {name: drawn[name] for name in ("posterior", "TMPD", "PiGDM")}
@@ -238,9 +243,9 @@ show(tweedie._Solve._full)
 
 # %% [markdown]
 # Whatever the method, what comes out is a score, and the sampler does not know who made it. Here it
-# is the *ancestral* sampler of DDPM (`src/common/samplers.py`): denoise, then draw $u_{t'}$ with
-# $t'<t$, given $u_t$ and the denoised image. PiGDM and DPS are in
-# `src/inverse_problems/guidance.py`, DDRM in `ddrm.py` beside it. PiGDM solves with
+# is the *ancestral* sampler of DDPM (`src/common/diffusion/samplers.py`): denoise, then draw
+# $u_{t'}$ with $t'<t$, given $u_t$ and the denoised image. PiGDM and DPS are in
+# `src/inverse_problems/tmpd/guidance.py`, DDRM in `ddrm.py` beside it. PiGDM solves with
 # $r_t^2HH^\top+\sigma^2I$ by the singular values of $H$; DPS divides by the norm of the residual,
 # one norm for each image.
 #
@@ -282,7 +287,7 @@ def judge_toy(claim, samples):
 
 
 times = (0.05, 0.3, 0.6, 0.9)
-judge_toy("C1a", page.covariance_errors(run.sizes.problems, times, run.seed))
+judge_toy("C1a", checks.covariance_errors(run.sizes.problems, times, run.seed))
 
 # %% [markdown]
 # ### Gaussian data
@@ -292,7 +297,7 @@ judge_toy("C1a", page.covariance_errors(run.sizes.problems, times, run.seed))
 # exact $\log p(y\mid u)$ (C2a).
 
 # %%
-judge_toy("C2a", page.guidance_errors(run.sizes.problems, times, run.seed))
+judge_toy("C2a", checks.guidance_errors(run.sizes.problems, times, run.seed))
 
 # %% [markdown]
 # Then only the sampler's steps are left as a source of error, and it must vanish as they shrink.
@@ -392,7 +397,7 @@ def mixture(dim, q, sigma, variance=1.0):
 
 densities = []
 for q, sigma in cells:
-    densities += page.log_likelihoods(mixture(8, q, sigma), "vp", times, 50, run.seed)
+    densities += checks.log_likelihoods(mixture(8, q, sigma), "vp", times, 50, run.seed)
 judge_toy("C1b", densities)
 
 # %% [markdown]
@@ -410,7 +415,7 @@ effort = {
 constants = {
     (dim, *cell): run.unit(
         f"constant {dim} {cell[0]} {cell[1]}",
-        page.tuned_constant,
+        checks.tuned_constant,
         replace(mixture(dim, *cell), problems=8),
         effort["vp"],
         run.seed,
@@ -534,9 +539,9 @@ run.figure(
 
 # %%
 for v, row in sweep.items():
-    print(page_tables.closer(f"variance {v:g}", row))
+    print(tables.closer(f"variance {v:g}", row))
 for n, row in pace.items():
-    print(page_tables.closer(f"{n} steps", row))
+    print(tables.closer(f"{n} steps", row))
 
 # %% [markdown]
 # ### What a step size costs
@@ -654,7 +659,7 @@ def keep(name, network, trained, recipe):
     """Keep the weights that were trained, or load them; returns them as text."""
     about = {"recipe": asdict(recipe), "seed": run.seed, "data": "scikit-learn's digits"}
     states = dict(zip(("network",), map(unpack_weights, trained), strict=False))
-    return page.packed_state(network, weights(run, name, states, about)["network"])
+    return checks.packed_state(network, weights(run, name, states, about)["network"])
 
 
 classes = [train_classifier("digits") for _ in run.sizes.trained[:1]]
@@ -693,7 +698,7 @@ def judged_digits(process, methods):
     known = ("digits", DIGITS, digits[process], classifier, process)
     sizes = run.sizes.digits  # images, steps
     return {
-        m: page_tables.joined(
+        m: tables.joined(
             [[restored(*known, m, t, s, *sizes) for s in run.sizes.sigmas] for t in TASKS]
         )
         for m in methods
@@ -755,7 +760,7 @@ def looked_at(task):
     sigma = run.sizes.sigmas[0]
     one = Restoration(task, sigma, run.sizes.digits[1], images=1, first=133)
     steps = dict.fromkeys(("TMPD", "PiGDM", "DPS", "DDRM"), chosen["digits", "vp", task, sigma])
-    return page.restorations(DIGITS, digits["vp"], PROCESSES["vp"], one, steps, run.seed)
+    return checks.restorations(DIGITS, digits["vp"], PROCESSES["vp"], one, steps, run.seed)
 
 
 looks = {task: looked_at(task) for task in TASKS}
@@ -797,7 +802,7 @@ def judged_images(data, recipe, packed):
     known = (data, recipe, packed, train_classifier(data), "vp")
     sizes = run.sizes.larger_effort  # images, steps
     return {
-        m: page_tables.joined([[restored(*known, m, task, 0.1, *sizes)] for task in TASKS])
+        m: tables.joined([[restored(*known, m, task, 0.1, *sizes)] for task in TASKS])
         for m in ("TMPD, row sums", "PiGDM", "DPS", "DDRM")
     }
 
@@ -810,7 +815,7 @@ for data in run.sizes.larger:
     images[data] = judged_images(data, recipe, packed)
     steps = dict.fromkeys(images[data], chosen[data, "vp", one.task, one.sigma])
     known = (recipe, packed, PROCESSES["vp"], one, steps, run.seed)
-    pictured[data] = run.unit(f"pictures {data}", page.pictures, *known)
+    pictured[data] = run.unit(f"pictures {data}", checks.pictures, *known)
 
 # %%
 for claim, data in {"C4m": "mnist", "C4n": "fashion-mnist", "C4o": "cifar10-subset"}.items():
@@ -826,7 +831,7 @@ means = {
 }
 kept = run.record("larger-images", means)
 print(kept.source)
-Table(["images, method", *measures], page_tables.lines(kept.value, measures))
+Table(["images, method", *measures], tables.lines(kept.value, measures))
 
 # %% [markdown]
 # Is it the method or the shortcut? The control restores the same MNIST images from the same
@@ -849,12 +854,12 @@ kept = run.record("row-sum-control", {t: {m: float(v) for m, v in row.items()}
                                       for t, row in control.items()})  # fmt: skip
 names = ("TMPD, row sums", "TMPD, whole matrix", "PiGDM")
 print(kept.source)
-Table(["MNIST, PSNR (dB)", *names], page_tables.lines(kept.value, names))
+Table(["MNIST, PSNR (dB)", *names], tables.lines(kept.value, names))
 
 # %% tags=["hide-input"]
 kept = run.record("larger-pictures", pictured)
 run.figure(
-    figures.gallery_figure({d: page.unpacked_pictures(p) for d, p in (kept.value or {}).items()}),
+    figures.gallery_figure({d: checks.unpacked_pictures(p) for d, p in (kept.value or {}).items()}),
     "larger-images",
     caption="Super-resolution by four with noise 0.1, one sample a method; from the larger "
     "profile. The networks are small, and two images a set are no average.",
@@ -900,10 +905,10 @@ run.at_scale()
 
 # %%
 larger = len(run.sizes.dims) > 1
-kept = run.record("mixtures", page_tables.pooled_means(grid) if larger else {})
+kept = run.record("mixtures", tables.pooled_means(grid) if larger else {})
 print(kept.source)
 columns = ["floor", *NAMES]
-Table(["problem", *columns], page_tables.lines(kept.value, columns))
+Table(["problem", *columns], tables.lines(kept.value, columns))
 
 # %% [markdown]
 # And the constants that tuning chose there for DPS: a method with a constant needs this search

@@ -40,51 +40,55 @@ import numpy as np
 import torch
 
 from src.book import show, start
-from src.book.figures import COLOURS
-from src.book.tables import Table
-from src.common.embedding_evaluation import classify
-from src.common.graphs import Graph, adjacency
-from src.common.streams import stream
-from src.network_embedding import (
+from src.book.chapter.figures import COLOURS
+from src.book.chapter.tables import Table
+from src.common.graphs.embedding_evaluation import classify
+from src.common.graphs.graph import Graph, adjacency
+from src.common.training.streams import stream
+from src.network_embedding.random_walks import (
     anonymous_walks,
     attribute_information,
     core_embedding,
-    core_experiments,
-    deepwalk_experiments,
     fastrp,
-    fastrp_experiments,
     graph_autoencoders,
     graphlets,
     hope,
     irwe,
-    irwe_experiments,
     line,
-    line_experiments,
     musae,
-    musae_experiments,
-    node2vec_experiments,
-    orbit_experiments,
-    random_walks,
     reconstruction,
-    restore_experiments,
     skip_gram,
 )
-from src.network_embedding.comparison import (
+from src.network_embedding.random_walks import walks as random_walks
+from src.network_embedding.random_walks.comparison import (
     METHODS,
     PUBLIC,
     communities_and_roles,
     embed,
     public_score,
 )
-from src.network_embedding.comparison_figures import draw_comparison, draw_graphs
-from src.network_embedding.deepwalk import DeepWalkSettings, deepwalk
-from src.network_embedding.fastrp import FastRPSettings
-from src.network_embedding.line import LineSettings
-from src.network_embedding.orbit_adjacency import orbit_adjacencies
-from src.network_embedding.pointwise_factorisation import factorise, ppmi, walk_cooccurrence
-from src.network_embedding.random_walks import uniform_walks
-from src.network_embedding.skip_gram import SkipGramSettings
-from src.network_embedding.sources import labelled_graph, role_graph
+from src.network_embedding.random_walks.deepwalk import DeepWalkSettings, deepwalk
+from src.network_embedding.random_walks.experiments import core as core_experiments
+from src.network_embedding.random_walks.experiments import deepwalk as deepwalk_experiments
+from src.network_embedding.random_walks.experiments import fastrp as fastrp_experiments
+from src.network_embedding.random_walks.experiments import irwe as irwe_experiments
+from src.network_embedding.random_walks.experiments import line as line_experiments
+from src.network_embedding.random_walks.experiments import musae as musae_experiments
+from src.network_embedding.random_walks.experiments import node2vec as node2vec_experiments
+from src.network_embedding.random_walks.experiments import orbits as orbit_experiments
+from src.network_embedding.random_walks.experiments import restore as restore_experiments
+from src.network_embedding.random_walks.fastrp import FastRPSettings
+from src.network_embedding.random_walks.figures import draw_comparison, draw_graphs
+from src.network_embedding.random_walks.line import LineSettings
+from src.network_embedding.random_walks.orbit_adjacency import orbit_adjacencies
+from src.network_embedding.random_walks.pointwise_factorisation import (
+    factorise,
+    ppmi,
+    walk_cooccurrence,
+)
+from src.network_embedding.random_walks.skip_gram import SkipGramSettings
+from src.network_embedding.random_walks.sources import labelled_graph, role_graph
+from src.network_embedding.random_walks.walks import uniform_walks
 
 # The only place where the profiles differ.
 # fmt: off
@@ -2088,7 +2092,7 @@ for name, numbers in {
 # %% [markdown]
 # **3.** The walks of the page stop after 40 steps. How do the scores of DeepWalk change with walks
 # of 5 steps, eight times as many? Predict, then change `WALKS` in
-# `src/network_embedding/comparison.py`.
+# `src/network_embedding/random_walks/comparison.py`.
 #
 # <details><summary>A solution</summary>
 #

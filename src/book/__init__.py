@@ -4,10 +4,10 @@ from importlib import import_module
 
 # Loaded on first use, so that `import src.book` costs nothing and the command line starts fast.
 _LAZY = {
-    "start": "src.book.context",
-    "Run": "src.book.context",
-    "show": "src.book.source",
-    "fetch": "src.book.data",
+    "start": "src.book.chapter.context",
+    "Run": "src.book.chapter.context",
+    "show": "src.book.chapter.source",
+    "fetch": "src.book.storage.data",
 }
 
 __all__ = ["Run", "fetch", "show", "start"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from src.book.errors import BookError, choose
-from src.book.files import trouble
+from src.book.storage.errors import BookError, choose
+from src.book.storage.files import trouble
 
 _EPILOG = """\b
 exit status:
@@ -66,7 +66,7 @@ def _say(error: object) -> None:
 
 def _tell_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked:
-        from src.book.repository import version
+        from src.book.notebook.repository import version
 
         print(f"Papers That Run {version()}")
         context.exit()
@@ -121,7 +121,8 @@ _seeds = click.option(
 @_command(_chapters, _profile("quick"), _jobs, _force)
 def run(chapters: list[str] | None, **asked: object) -> int:
     """Run the chapters that are out of date."""
-    from src.book import notebooks, runner
+    from src.book.execution import runner
+    from src.book.notebook import notebooks
 
     outcomes = runner.run_and_report(chapters, **asked)
     # Files that are left out because of their names are told where everything is run.
@@ -143,7 +144,7 @@ def run(chapters: list[str] | None, **asked: object) -> int:
 )  # fmt: skip
 def run_one(chapter: str, profile: str, seed: str | None, parameters: tuple, out: Path) -> int:
     """Run one chapter, up to date or not."""
-    from src.book.execute import execute
+    from src.book.execution.execute import execute
 
     given = dict(parameters) | ({} if seed is None else {"seed": seed})
     result = execute(chapter, profile, given, out=out, say=print)
@@ -160,7 +161,7 @@ def run_one(chapter: str, profile: str, seed: str | None, parameters: tuple, out
 @_command(_chapters)
 def accept(chapters: list[str] | None) -> None:
     """Adopt the last quick runs as references and ledger."""
-    from src.book.accept import accept
+    from src.book.acceptance.accept import accept
 
     _tell_written(changed := accept(chapters))
     if not changed:
@@ -170,7 +171,8 @@ def accept(chapters: list[str] | None) -> None:
 @_command(_chapters, _profile("cpu"), _jobs, _force, _seeds)
 def results(chapters: list[str] | None, profile: str, seeds: str | None, **asked: object) -> int:
     """Run a larger profile and write its ledger."""
-    from src.book import larger, runner
+    from src.book.acceptance import larger
+    from src.book.execution import runner
 
     if profile == "quick":
         raise BookError("quick results are adopted by accept; results takes --profile cpu or gpu")
@@ -187,8 +189,8 @@ def results(chapters: list[str] | None, profile: str, seeds: str | None, **asked
 @_command(_profile("cpu"), click.option("--out", type=Path, help="A file instead of the screen."))
 def plan(profile: str, out: Path | None) -> None:
     """Print what a cluster must know of each run."""
-    from src.book import plan
-    from src.book.files import write_atomically
+    from src.book.execution import plan
+    from src.book.storage.files import write_atomically
 
     text = plan.as_json(plan.plan(profile))
     if out:
@@ -200,8 +202,8 @@ def plan(profile: str, out: Path | None) -> None:
 @_command(_chapters, _profile("cpu"))
 def collect(chapters: list[str] | None, profile: str) -> int:
     """Tell how the last runs went; write the larger profiles' ledger."""
-    from src.book import plan, runner
-    from src.book.accept import write_ledger
+    from src.book.acceptance.accept import write_ledger
+    from src.book.execution import plan, runner
 
     outcomes = plan.look(profile, chapters)
     print(runner.table(outcomes))
@@ -213,8 +215,9 @@ def collect(chapters: list[str] | None, profile: str) -> int:
 @_command(_chapters, _jobs)
 def drift(chapters: list[str] | None, jobs: int | None) -> int:
     """Run quick afresh and list every number that moved."""
-    from src.book import drift, paths
-    from src.book.files import write_atomically
+    from src.book.acceptance import drift
+    from src.book.storage import paths
+    from src.book.storage.files import write_atomically
 
     found = drift.measure(chapters, jobs=jobs)
     print(drift.table(found))
@@ -230,8 +233,8 @@ def drift(chapters: list[str] | None, jobs: int | None) -> int:
 @_command(_clean)
 def site(clean: bool) -> int:
     """Render the book without running anything."""
-    from src.book.notebooks import short
-    from src.book.site import build
+    from src.book.site.build import build
+    from src.book.storage.paths import short
 
     built = build(clean=clean)
     what = "rendered" if built.rendered else "up to date"
@@ -256,7 +259,7 @@ def book(clean: bool, **asked: object) -> int:
 @_command(_profile("quick"))
 def times(profile: str) -> None:
     """Say where the last runs' time went, chapter by chapter."""
-    from src.book import times
+    from src.book.site import times
 
     print(times.table(profile))
 
@@ -264,7 +267,7 @@ def times(profile: str) -> None:
 @_command(_chapters)
 def check(chapters: list[str] | None) -> int:
     """Look for what a good book must not hold."""
-    from src.book import gates
+    from src.book.acceptance import gates
 
     problems = gates.check(chapters)
     for problem in problems:
@@ -281,7 +284,7 @@ def check(chapters: list[str] | None) -> int:
 )
 def new(part: str, chapter: str, paper: str | None) -> None:
     """Begin a chapter from the template."""
-    from src.book.scaffold import new
+    from src.book.authoring.scaffold import new
 
     _tell_written(new(part, chapter, paper))
 
@@ -289,8 +292,8 @@ def new(part: str, chapter: str, paper: str | None) -> None:
 @_command(click.argument("repository", required=False, help="https://host/owner/name"))
 def configure(repository: str | None) -> None:
     """Set the repository's address; write the install cells."""
-    from src.book import install
-    from src.book.repository import set_address
+    from src.book.notebook import install
+    from src.book.notebook.repository import set_address
 
     if repository:
         print(f"_config.yml: the repository is {set_address(repository)}")
@@ -299,7 +302,7 @@ def configure(repository: str | None) -> None:
 
 
 def _tell_written(files: Iterable[Path], what: str = "") -> None:
-    from src.book.notebooks import short
+    from src.book.storage.paths import short
 
     for file in files:
         print(f"wrote {what}{short(file)}")

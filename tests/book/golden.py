@@ -61,8 +61,8 @@ LEDGER = {
 MODULE = "def twice(x):\n    # What is shown is shown with its comments.\n    return 2 * x\n"
 # One cell for each thing that a page gets from the machinery.
 CELLS = (
-    "from src.book import show, start\nfrom src.book.figures import COLOURS\n"
-    "from src.book.tables import Table\nfrom src.toys import twice\nimport torch\n"
+    "from src.book import show, start\nfrom src.book.chapter.figures import COLOURS\n"
+    "from src.book.chapter.tables import Table\nfrom src.toys import twice\nimport torch\n"
     "import matplotlib.pyplot as plt\n"
     f'run = start("{CHAPTER}", profile=profile, seed=seed, sizes=SIZES)\nrun',
     "print(run.sizes.n, run.device, scale)\nprint(twice(torch.arange(3)))",
@@ -94,8 +94,9 @@ def write(toys) -> None:
 
 def content() -> dict:
     """Run the golden page in the book of `$BOOK_ROOT`; return what it wrote, images by pixel."""
-    from src.book import notebooks, paths
-    from src.book.execute import execute
+    from src.book.execution.execute import execute
+    from src.book.notebook import notebooks
+    from src.book.storage import paths
 
     result = execute(CHAPTER)
     assert result.status == "ok", result.reason
@@ -127,7 +128,7 @@ def differences(golden: dict, found: dict) -> list[str]:
 
 def main() -> None:
     """Write the golden file for a raised version."""
-    from src.book import dependencies
+    from src.book.storage import dependencies
     from tests.book.toy_book import ToyBook
 
     with tempfile.TemporaryDirectory() as folder:

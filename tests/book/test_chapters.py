@@ -2,7 +2,9 @@
 
 import pytest
 
-from src.book import gates, notebooks, runner
+from src.book.acceptance import gates
+from src.book.execution import runner
+from src.book.notebook import notebooks
 
 CHAPTERS = notebooks.chapters()
 

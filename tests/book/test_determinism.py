@@ -3,8 +3,10 @@
 import pytest
 from nbformat import v4
 
-from src.book import notebooks, paths, references, runner
-from src.book.execute import execute
+from src.book.execution import runner
+from src.book.execution.execute import execute
+from src.book.notebook import notebooks, references
+from src.book.storage import paths
 
 # Three chapters are enough to see that the machinery adds nothing; the references check the rest.
 # These are the fast ones that draw from random streams, train, and load weights.

@@ -2,7 +2,7 @@
 
 Ruff's rules S look for most of it (`make lint`); this file plants what they must find, and looks
 for what they do not know: other loaders that run what they load, ways to the network beside
-`src.book.data`, archives that are unpacked instead of read, shell lines in chapters.
+`src.book.storage.data`, archives that are unpacked instead of read, shell lines in chapters.
 """
 
 import ast
@@ -13,8 +13,9 @@ import zipfile
 
 import pytest
 
-from src.book import archive, notebooks
-from src.common.graph_sets import read_tu
+from src.book.notebook import notebooks
+from src.book.site import archive
+from src.common.graphs.public_sets import read_tu
 from tests.conftest import REPOSITORY
 
 FILES = sorted(
@@ -47,7 +48,7 @@ PICKLES = {
 }
 UNPACKING = {"extract", "extractall", "unpack_archive"}
 # The one way to the network: pooch, and the type of the answer that its hook looks at.
-ALLOWED = {("src/book/download.py", "pooch"), ("src/book/https.py", "requests")}
+ALLOWED = {("src/book/storage/download.py", "pooch"), ("src/book/storage/https.py", "requests")}
 
 
 def findings(text):

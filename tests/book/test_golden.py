@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from src.book import dependencies
+from src.book.storage import dependencies
 from tests.book import golden
 
 REMEDY = (

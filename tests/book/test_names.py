@@ -5,10 +5,12 @@ import subprocess
 
 import pytest
 
-from src.book import gates, notebooks, paths
 from src.book.__main__ import main
-from src.book.errors import BookError
-from src.book.scaffold import new
+from src.book.acceptance import gates
+from src.book.authoring.scaffold import new
+from src.book.notebook import notebooks
+from src.book.storage import paths
+from src.book.storage.errors import BookError
 from tests.book.test_setup import make, script
 from tests.conftest import REPOSITORY
 

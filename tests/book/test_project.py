@@ -9,9 +9,9 @@ import tomllib
 import pytest
 import yaml
 
-from src.book import repository
 from src.book.__main__ import main
-from src.book.errors import BookError
+from src.book.notebook import repository
+from src.book.storage.errors import BookError
 from tests.conftest import REPOSITORY
 
 CONFIG = """\

@@ -2,7 +2,8 @@
 
 import contextlib
 
-from src.book import notebooks, paths
+from src.book.notebook import notebooks
+from src.book.storage import paths
 
 CHAPTERS = [f"chapters/{chapter}.html" for chapter in notebooks.chapters()]
 PAGES = [

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from src.book import paths
+from src.book.storage import paths
 
 # What a reader would see of formulas that MathJax did not take: words outside of code.
 _RAW_TEX = r"""() => {

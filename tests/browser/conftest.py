@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from src.book import runner
-from src.book import site as book_site
+from src.book.execution import runner
+from src.book.site import build as book_site
 from tests.browser.book_pages import resize
 from tests.browser.watch import Watch
 

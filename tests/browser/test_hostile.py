@@ -4,7 +4,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from src.book import site as book_site
+from src.book.site import build as book_site
 from tests.browser.book_pages import typeset
 from tests.site.fake_book import CHAPTER
 from tests.site.hostile_book import SHORT, make_hostile_book

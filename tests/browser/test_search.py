@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from src.book import catalogue
+from src.book.evidence import catalogue
 from tests.browser.checks import hits, searching
 
 PAPERS = list(catalogue.papers().values())

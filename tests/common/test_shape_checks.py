@@ -4,7 +4,7 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
-from src.foundations.attention import scaled_dot_product_attention
+from src.foundations.transformer.attention import scaled_dot_product_attention
 
 
 def test_a_silent_broadcast_is_an_error():

@@ -5,14 +5,16 @@ import hashlib
 import pytest
 import yaml
 
-from src.book import paths
-from src.book.results import read_result
+from src.book.execution.results import read_result
+from src.book.storage import paths
 from tests.book.command_line import book, hidden
 
 CONFLICT = "<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> other\n"
 NUMBERS = b"numbers\n1\n2\n"
-READS = "from src.book import catalogue\nprint(catalogue.of_chapter({0!r})[0].year)"
-FETCHES = "from src.book.data import fetch\nprint((fetch('toy') / 'numbers.txt').stat().st_size)"
+READS = "from src.book.evidence import catalogue\nprint(catalogue.of_chapter({0!r})[0].year)"
+FETCHES = (
+    "from src.book.storage.data import fetch\nprint((fetch('toy') / 'numbers.txt').stat().st_size)"
+)
 
 
 def entry(old, new):

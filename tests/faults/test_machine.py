@@ -7,8 +7,10 @@ import tempfile
 
 import pytest
 
-from src.book import kernel, locks, notebooks, paths, pool
-from src.book.results import read_result
+from src.book.execution import kernel, pool
+from src.book.execution.results import read_result
+from src.book.notebook import notebooks
+from src.book.storage import locks, paths
 from tests.book.command_line import alive, book, hidden, sleeper, start_book, wait_for
 
 KERNEL_ENDS_S = 30  # it looks for its parent every second
@@ -149,7 +151,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next(toys, temporary):
 
 
 def test_a_private_folder_that_is_held_is_not_swept(toys, temporary, monkeypatch):
-    from src.book import kernel
+    from src.book.execution import kernel
 
     monkeypatch.setattr(kernel.tempfile, "tempdir", str(temporary))
     with kernel.private_folder() as folder:

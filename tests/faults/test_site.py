@@ -9,8 +9,10 @@ import subprocess
 import psutil
 import pytest
 
-from src.book import notebooks, paths, site
 from src.book.__main__ import main
+from src.book.notebook import notebooks
+from src.book.site import build as site
+from src.book.storage import paths
 from tests.book.command_line import book, start_book, wait_for
 from tests.site.fake_book import CHAPTER, make_book, run_result
 
@@ -81,7 +83,7 @@ def test_broken_notebooks_and_a_killed_render_harm_no_other_page(toy):
     ],
 )  # fmt: skip
 def test_the_next_best_page_takes_the_place_of_a_broken_one(toy, file, content, source, cause):
-    from src.book.stage import stage
+    from src.book.site.stage import stage
 
     (toy / file).write_bytes(content)
     staged = stage()

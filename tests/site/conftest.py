@@ -2,7 +2,8 @@
 
 import pytest
 
-from src.book import runner, site
+from src.book.execution import runner
+from src.book.site import build as site
 from tests.site.fake_book import make_book, run_result
 
 

@@ -153,7 +153,7 @@ def make_book(root: Path) -> Path:
 
 def run_result(root: Path, outputs: list | None = None, **result: object) -> None:
     """Write what a run of the toy chapter leaves behind."""
-    from src.book import notebooks
+    from src.book.notebook import notebooks
 
     notebook = notebooks.read_source(SOURCE)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]

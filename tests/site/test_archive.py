@@ -3,7 +3,7 @@
 import os
 import zipfile
 
-from src.book import archive
+from src.book.site import archive
 
 LINK = '<p>Read.</p>\n<p class="take-along">Or <a href="papers-that-run.zip">all\nof it</a>.</p>\n'
 

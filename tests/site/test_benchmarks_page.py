@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from src.book import ledger
-from src.book.pages import DIRECTIVES
+from src.book.evidence import ledger
+from src.book.site.pages import DIRECTIVES
 
 WHERE = {"device": "A <fast> machine", "cores": 2, "date": "2026-01-02"}
 

@@ -3,7 +3,7 @@
 import json
 import re
 
-from src.book.pages.catalogue import catalogue
+from src.book.site.pages.catalogue import catalogue
 from tests.site.fake_book import write
 
 

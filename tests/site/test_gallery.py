@@ -4,10 +4,10 @@ import re
 
 from PIL import Image
 
-from src.book.htmlcheck import images_shown
-from src.book.pages.gallery import WIDTH, gallery
-from src.book.pages.markup import beside
-from src.book.stage import stage
+from src.book.site.htmlcheck import images_shown
+from src.book.site.pages.gallery import WIDTH, gallery
+from src.book.site.pages.markup import beside
+from src.book.site.stage import stage
 from tests.site.fake_book import CHAPTER, HERE, figure_outputs, run_result
 
 

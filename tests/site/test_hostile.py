@@ -8,11 +8,16 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat import from_dict
 
-from src.book import catalogue, gates, outputs, paths, results, site
-from src.book.errors import BookError
-from src.book.htmlcheck import check_html
-from src.book.pages.downloads import as_csv
-from src.book.tables import Table, badge
+from src.book.acceptance import gates
+from src.book.chapter.tables import Table, badge
+from src.book.evidence import catalogue
+from src.book.execution import results
+from src.book.notebook import outputs
+from src.book.site import build as site
+from src.book.site.htmlcheck import check_html
+from src.book.site.pages.downloads import as_csv
+from src.book.storage import paths
+from src.book.storage.errors import BookError
 from tests.site.fake_book import CHAPTER, PAPER, write
 from tests.site.hostile_book import ATTACK, HARMLESS, HOSTILE, make_hostile_book
 

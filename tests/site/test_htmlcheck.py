@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.book.htmlcheck import check_html
+from src.book.site.htmlcheck import check_html
 
 GOOD = """<!doctype html><html><head><title>A page</title>
 <link rel="stylesheet" href="_static/book.css"><link rel="canonical" href="https://example.org/">

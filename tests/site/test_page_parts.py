@@ -8,11 +8,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
-from src.book.catalogue import papers
-from src.book.pages.book import Book, build_version, report_address
-from src.book.pages.citation import bibtex_text, citation
-from src.book.pages.reading import reading_minutes, reading_time
-from src.book.repository import version
+from src.book.evidence.catalogue import papers
+from src.book.notebook.repository import version
+from src.book.site.pages.book import Book, build_version, report_address
+from src.book.site.pages.citation import bibtex_text, citation
+from src.book.site.pages.reading import reading_minutes, reading_time
 from tests.site.fake_book import CHAPTER, HERE, make_book, run_result, write
 
 BOOK = Book("Papers That Run", "The authors", "2026", "https://example.org/book", "0.1.0")
@@ -130,7 +130,7 @@ def test_the_version_names_the_commit_in_a_clone_only(toy):
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory):
     """A rendered toy book whose pages name chapters."""
-    from src.book import site
+    from src.book.site import build as site
 
     root = make_book(tmp_path_factory.mktemp("parts") / "book")
     page = "# %% [markdown]\n# # Another chapter\n#\n# See `foundations/toy`, `gnn/other`,\n"

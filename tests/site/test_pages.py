@@ -7,11 +7,11 @@ from itertools import pairwise
 import pytest
 import yaml
 
-from src.book.catalogue import PARTS
-from src.book.pages import DIRECTIVES
-from src.book.pages.glance import at_a_glance
-from src.book.pages.markup import duration, text
-from src.book.tables import badge
+from src.book.chapter.tables import badge
+from src.book.evidence.catalogue import PARTS
+from src.book.site.pages import DIRECTIVES
+from src.book.site.pages.glance import at_a_glance
+from src.book.site.pages.markup import duration, text
 from tests.site.fake_book import CHAPTER, HERE, measured, run_result, write
 
 

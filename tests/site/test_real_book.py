@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from src.book import catalogue, notebooks
-from src.book.htmlcheck import check_html
+from src.book.evidence import catalogue
+from src.book.notebook import notebooks
+from src.book.site.htmlcheck import check_html
 
 CHAPTERS = notebooks.chapters()
 

@@ -7,12 +7,16 @@ import re
 
 import pytest
 
-from src.book import accept, catalogue, dependencies, ledger, notebooks, site
-from src.book.pages import downloads
-from src.book.pages.cells import cells_of
-from src.book.pages.evidence import gather
-from src.book.pages.scoreboard import STALE, UNKNOWN, scoreboard
-from src.book.results import Result
+from src.book.acceptance import accept
+from src.book.evidence import catalogue, ledger
+from src.book.execution.results import Result
+from src.book.notebook import notebooks
+from src.book.site import build as site
+from src.book.site.pages import downloads
+from src.book.site.pages.cells import cells_of
+from src.book.site.pages.evidence import gather
+from src.book.site.pages.scoreboard import STALE, UNKNOWN, scoreboard
+from src.book.storage import dependencies
 from tests.site.fake_book import CHAPTER, PAPER, SOURCE, measured, write
 
 CELLS = [

@@ -2,8 +2,9 @@
 
 import json
 
-from src.book import catalogue, site
-from src.book.searchable import names, spaced
+from src.book.evidence import catalogue
+from src.book.site import build as site
+from src.book.site.searchable import names, spaced
 from tests.site.fake_book import CHAPTER
 
 

@@ -10,8 +10,9 @@ import time
 import nbformat
 import pytest
 
-from src.book import notebooks, repository, site
-from src.book.errors import BookError
+from src.book.notebook import notebooks, repository
+from src.book.site import build as site
+from src.book.storage.errors import BookError
 from tests.site.fake_book import CHAPTER, SOURCE, measured, run_result, write
 
 

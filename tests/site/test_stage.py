@@ -5,10 +5,11 @@ import json
 import nbformat
 import pytest
 
-from src.book import dependencies, notebooks
-from src.book.errors import BookError
-from src.book.source import Source
-from src.book.stage import stage
+from src.book.chapter.source import Source
+from src.book.notebook import notebooks
+from src.book.site.stage import stage
+from src.book.storage import dependencies
+from src.book.storage.errors import BookError
 from tests.site.fake_book import CHAPTER, SOURCE, figure_outputs, run_result, write
 
 

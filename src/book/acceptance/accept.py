@@ -1,0 +1,78 @@
+"""Adopting results: a quick run becomes the reference, a larger run becomes a ledger entry."""
+
+from pathlib import Path
+
+from src.book.acceptance import gates
+from src.book.evidence import ledger
+from src.book.execution.results import Result, read_page, read_result, why_stale
+from src.book.notebook import notebooks
+from src.book.notebook.install import with_install_cell
+from src.book.notebook.references import reference
+from src.book.storage import dependencies, paths
+from src.book.storage.errors import BookError, choose
+from src.book.storage.files import write_atomically
+
+
+def accept(chapters: list[str] | None = None) -> list[Path]:
+    """Write the committed notebook and the quick ledger of chapters from their last quick run.
+
+    Args:
+        chapters: their names; None for all.
+
+    Returns:
+        The files whose content changed.
+
+    Raises:
+        BookError: if a chapter's run is missing, failed, is out of date, or shows something that a
+            reference must not hold. Nothing is written then.
+    """
+    known = notebooks.chapters()
+    names = known if chapters is None else [choose("chapter", c, known) for c in chapters]
+    ready, refused = {}, []
+    for name in names:
+        if why := why_stale(name, "quick"):
+            refused.append(f"{name}: {why}; first: python -m src.book run {name}")
+            continue
+        page = read_page(name)
+        ready[name] = reference(page)
+        problems = gates.reference_problems(ready[name]) + gates.figure_problems(page)
+        refused += [str(gates.Problem(name, cell, what)) for cell, what in problems]
+    if refused:
+        raise BookError("nothing was accepted:\n" + "\n".join(refused))
+    changed = []
+    for name, notebook in ready.items():
+        pair, entry = notebooks.chapter_file(name, ".ipynb"), paths.results_file(name, "quick")
+        before = {file: file.read_bytes() if file.exists() else None for file in (pair, entry)}
+        write_atomically(pair, notebooks.dumps(with_install_cell(notebook)))
+        write_ledger(read_result(name, "quick"))
+        changed += [file for file, was in before.items() if file.read_bytes() != was]
+    return changed
+
+
+def write_ledger(result: Result) -> Path:
+    """Write the ledger entry of a run that went well; return the file.
+
+    A run with another seed than the chapter's own has a file beside the entry that pages show.
+    """
+    entry: dict[str, object] = {
+        "seed": result.seed,
+        "measurements": result.measurements,
+        "recorded": result.recorded,
+    }
+    if code := _code_of(result):
+        entry["code"] = code
+    if result.profile != "quick":
+        # What the work took, also where it was done in several calls.
+        seconds = round(result.seconds + result.kept_seconds, 2)
+        entry |= {"data": result.data, "models": result.models, "seconds": seconds}
+        entry |= {k: getattr(result, k) for k in ("startup_seconds", "peak_memory_mb")}
+        if result.gpu_peak_memory_mb:
+            entry["gpu_peak_memory_mb"] = result.gpu_peak_memory_mb
+        entry["provenance"] = result.provenance
+    return ledger.write(result.chapter, result.profile, entry, result.parameters.get("seed"))
+
+
+def _code_of(result: Result) -> str:
+    """Return the content key of the code that a run used; "" if it was edited since it began."""
+    now = dependencies.chapter_code(result.chapter)
+    return now if result.inputs.get("code") == now else ""

@@ -1,0 +1,1 @@
+"""What a page imports: the run context, shown code, tables, figures, kept weights."""

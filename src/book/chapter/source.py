@@ -1,0 +1,57 @@
+"""Show the code that runs: the real source of a function or class, highlighted.
+
+Where it stands, file and lines, is looked up when the page is rendered, so that a move of the
+source changes no output.
+"""
+
+import inspect
+import re
+import textwrap
+
+from src.book.storage import events
+from src.book.storage.errors import BookError
+
+APART = "\n\n\n"  # between two sources; within one there are no two blank lines
+
+
+class Source:
+    """The source of some objects; Jupyter and the book highlight it, a terminal prints it.
+
+    Args:
+        parts: the code of each object.
+    """
+
+    def __init__(self, parts: list[str]) -> None:
+        self.parts = parts
+
+    def __repr__(self) -> str:
+        """Return the sources, one after the other."""
+        return APART.join(self.parts)
+
+    def _repr_markdown_(self) -> str:
+        longest = max((len(ticks) for ticks in re.findall("`+", repr(self))), default=0)
+        fence = "`" * max(3, longest + 1)  # whatever the code holds, it stays inside
+        return f"{fence}python\n{self!r}\n{fence}"
+
+
+def show(*things: object) -> Source:
+    """Return the source of functions, methods or classes for display as a cell's output.
+
+    Raises:
+        BookError: if there is none to show, or one has no Python source (a built-in, an instance,
+            a notebook's lambda).
+    """
+    if not things:
+        raise BookError("show takes at least one function or class from src/")
+    parts = [_source_of(thing) for thing in things]
+    for code in parts:
+        events.emit("show", code=code)
+    return Source(parts)
+
+
+def _source_of(thing: object) -> str:
+    try:
+        lines, _ = inspect.getsourcelines(inspect.unwrap(thing))
+    except (TypeError, OSError):
+        raise BookError(f"show takes a function or class from src/, not {thing!r}") from None
+    return textwrap.dedent("".join(lines)).rstrip()

@@ -1,0 +1,1 @@
+"""The catalogue's claims, the statistics that judge them, and the ledger."""

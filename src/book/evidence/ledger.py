@@ -1,0 +1,273 @@
+"""The ledger: what was measured, where, when, with what; one JSON file a chapter and profile.
+
+`data/results/<profile>/<part>/<chapter>.json` is committed. The quick entry is the reference that a
+fresh run must agree with; the larger profiles' entries are what the pages show "at scale"; the
+entries of the pseudo-profile "timing" come from the benchmarks.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from src.book.evidence import catalogue
+from src.book.evidence.claims import measure
+from src.book.storage import dependencies, machine, paths
+from src.book.storage.errors import BookError
+from src.book.storage.files import write_atomically
+
+LARGER = ("gpu", "cpu")  # where a page looks for results at scale, the largest first
+_LIBRARIES = (
+    "torch", "numpy", "scipy", "scikit-learn", "networkx", "torch-geometric", "sympy", "matplotlib",
+)  # fmt: skip
+
+
+def read(chapter: str, profile: str) -> dict | None:
+    """Return a chapter's ledger entry in a profile ("quick", "cpu", "gpu", "timing"), or None.
+
+    Raises:
+        BookError: if the file is not JSON.
+    """
+    file = paths.results_file(chapter, profile)
+    if not file.exists():
+        return None
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BookError(
+            f"{file}: not valid JSON ({error}); restore it or run it again: "
+            f"make results PROFILE={profile} CHAPTER={chapter}"
+        ) from None
+
+
+def write(chapter: str, profile: str, entry: dict, seed: int | None = None) -> Path:
+    """Write a chapter's ledger entry atomically, with provenance added; return the file.
+
+    Args:
+        chapter: such as "foundations/transformer".
+        profile: "quick", "cpu", "gpu" or "timing".
+        entry: {"seed", "measurements": [...], "recorded": {...}, ...}, JSON-able.
+        seed: of a run with another seed than the chapter's own, whose entry has a file of its own.
+    """
+    file = paths.results_file(chapter, profile, seed)
+    content = {"chapter": chapter, "profile": profile, **entry}
+    # The quick entry is a reference: it must not change when nothing measured has changed.
+    if profile != "quick":
+        content["provenance"] = entry.get("provenance") or provenance()
+    write_atomically(file, _lines(content))
+    return file
+
+
+def _lines(content: dict) -> str:
+    """Return JSON with one measurement or recorded value a line, so that a diff reads well."""
+
+    def plain(value: object) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+    parts = []
+    for key, value in content.items():
+        if isinstance(value, list) and value:
+            value = "[\n  " + ",\n  ".join(map(plain, value)) + "\n ]"
+        elif isinstance(value, dict) and value:
+            pairs = (f"{plain(k)}: {plain(v)}" for k, v in value.items())
+            value = "{\n  " + ",\n  ".join(pairs) + "\n }"
+        else:
+            value = plain(value)
+        parts.append(f" {plain(key)}: {value}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def record_timing(
+    chapter: str,
+    paper: str,
+    claim: str,
+    rows: list[tuple[float, float]],
+    *,
+    peer: str,
+    setting: str,
+) -> dict:
+    """Judge a timing claim by paired seconds and merge it into the chapter's timing entry.
+
+    Args:
+        chapter: the chapter whose page shows the ratio.
+        paper: the paper's id.
+        claim: a claim of kind "timing".
+        rows: pairs (a, b) of seconds, or of any positive cost, measured side by side in one run.
+        peer: what b is, by name and version.
+        setting: sizes and number of threads, in words.
+
+    Raises:
+        BookError: if the claim is not of kind timing or the rows do not fit it.
+    """
+    if catalogue.claim(paper, claim).kind != "timing":
+        raise BookError(f"{paper} {claim} is not a claim of kind timing")
+    measured = {**measure(paper, claim, rows).as_json(), "peer": peer, "setting": setting}
+    if code := dependencies.chapter_code(chapter):
+        measured["code"] = code
+    entry = read(chapter, "timing") or {"measurements": []}
+    kept = [m for m in entry["measurements"] if (m["paper"], m["claim"]) != (paper, claim)]
+    kept.append({**measured, "provenance": provenance()})
+    kept.sort(key=lambda m: (m["paper"], m["claim"]))
+    write(chapter, "timing", {"measurements": kept})
+    return measured
+
+
+def latest(chapter: str) -> dict[tuple[str, str], dict]:
+    """Return each claim's measurement in the largest profile that tested it.
+
+    Keys are (paper, claim); values are the ledger's measurement with "profile", "device" and
+    "date" added, and "code", the checksum of the chapter's code at that time ("" if the entry is
+    from before these were kept). Claims that no profile tested are absent.
+    """
+    found: dict[tuple[str, str], dict] = {}
+    for profile in ("quick", "cpu", "gpu", "timing"):
+        entry = read(chapter, profile)
+        for measured in (entry or {}).get("measurements", []):
+            if measured["verdict"] == "not tested":
+                continue
+            source = measured.get("provenance") or entry.get("provenance", {})
+            found[measured["paper"], measured["claim"]] = {
+                **measured,
+                "profile": profile,
+                "device": source.get("device", "any CPU"),
+                "date": source.get("date"),
+                "code": measured.get("code") or (entry or {}).get("code", ""),
+            }
+    return found
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Something about a claim that a fresh run says otherwise than the ledger.
+
+    Attributes:
+        paper, claim: which.
+        what: "verdict", "estimate", "low", "high", or "measurement" if only one of them has it.
+        was, now: as the ledger and as the run say it; None for what is absent.
+        tolerance: the claim's; None where its criterion or the verdict's word decides.
+        beyond: whether it moved too far.
+    """
+
+    paper: str
+    claim: str
+    what: str
+    was: float | str | None
+    now: float | str | None
+    tolerance: float | None
+    beyond: bool
+
+    def __str__(self) -> str:
+        """Return a sentence."""
+        name = f"{self.paper} {self.claim}"
+        if self.what == "measurement":
+            return f"{name} is in only one of run and ledger"
+        was, now = (f"{v:.6g}" if isinstance(v, float) else v for v in (self.was, self.now))
+        if self.what == "verdict":
+            return f"{name}: the verdict was {was}, now {now}"
+        limit = "" if self.tolerance is None else f"; tolerance {self.tolerance:g}"
+        return f"{name}: {self.what} was {was}, now {now}{limit}"
+
+
+def compare(chapter: str, measurements: list[dict]) -> list[str]:
+    """Compare a fresh quick run's measurements with the committed entry; return the problems."""
+    try:
+        found = moved(chapter, measurements)
+    except BookError as error:
+        return [str(error)]
+    verdicts = {(m.paper, m.claim) for m in found if m.what == "verdict"}
+    return sorted(
+        f"{chapter}: {m}"
+        for m in found
+        if m.beyond and (m.what == "verdict" or (m.paper, m.claim) not in verdicts)
+    )
+
+
+def moved(chapter: str, measurements: list[dict]) -> list[Moved]:
+    """Return what a fresh quick run measures otherwise than the committed entry, also within.
+
+    Raises:
+        BookError: if there is no committed entry.
+    """
+    committed = read(chapter, "quick")
+    if committed is None:
+        raise BookError(f"{chapter}: no committed quick ledger; run make accept CHAPTER={chapter}")
+    before = {(m["paper"], m["claim"]): m for m in committed["measurements"]}
+    after = {(m["paper"], m["claim"]): m for m in measurements}
+    found = []
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if old is None or new is None:
+            said = [None if m is None else m["verdict"] for m in (old, new)]
+            found.append(Moved(*key, "measurement", *said, None, True))
+        else:
+            found += _moved(key, old, new)
+    return found
+
+
+def _moved(key: tuple[str, str], before: dict, after: dict) -> list[Moved]:
+    found = []
+    if before["verdict"] != after["verdict"]:
+        found.append(Moved(*key, "verdict", before["verdict"], after["verdict"], None, True))
+    tolerance = catalogue.claim(*key).tolerance
+    for field in ("estimate", "low", "high"):
+        old, new = before.get(field), after.get(field)
+        if old == new:
+            continue
+        # Exact claims are judged by their criterion, which the verdict repeats.
+        far = old is None or new is None or abs(old - new) > (tolerance or 0)
+        found.append(Moved(*key, field, old, new, tolerance, tolerance is not None and far))
+    return found
+
+
+def provenance() -> dict:
+    """Return where and with what this process measures: machine, versions, commit, date."""
+    libraries = {}
+    for name in _LIBRARIES:
+        try:
+            # A local label such as +cpu names the build, not the version.
+            libraries[name] = metadata.version(name).split("+")[0]
+        except metadata.PackageNotFoundError:
+            continue
+    commit, clean = _commit()
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "device": device_name(),
+        "cores": os.cpu_count(),
+        "memory_gib": machine.memory_gib(),
+        "python": platform.python_version(),
+        "libraries": libraries,
+        "commit": commit,
+        "clean": clean,
+    }
+
+
+def device_name(cuda: bool | None = None) -> str:
+    """Return the accelerator's or the processor's name."""
+    torch = sys.modules.get("torch")
+    if cuda is not False and torch is not None and torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> tuple[str | None, bool | None]:
+    try:
+        commit, status = (
+            subprocess.run(
+                ["git", "-C", str(paths.root()), *arguments],
+                capture_output=True, text=True, timeout=10, check=True,
+            ).stdout.strip()
+            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain"))
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+    return commit, not status

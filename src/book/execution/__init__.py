@@ -1,0 +1,1 @@
+"""Running chapters: one alone, many side by side, or as jobs of a cluster."""

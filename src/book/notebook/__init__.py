@@ -1,0 +1,1 @@
+"""Chapters as notebooks: pairing, parameters, outputs, references, titles."""

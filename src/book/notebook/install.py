@@ -1,0 +1,89 @@
+"""The install cell: with it a committed notebook runs in Colab, where the book is not installed.
+
+It is the first code cell of a committed notebook, written there from `_config.yml` and the book's
+version. Neither the source (`.py`) nor a page has it, and outside Colab it does nothing. So it is
+no part of the run that made the reference: the other cells keep that run's counts, and its own is
+that of a first cell.
+"""
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.book.notebook import notebooks, repository
+from src.book.storage.files import write_atomically
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+_ID = "install"
+_TAGS = ["install", "remove-cell"]
+_SOURCE = """\
+# Only for Google Colab: installs the book's code, version {version}, in one to two minutes.
+import sys
+
+if "google.colab" in sys.modules:
+    print("Installing the book's code: one to two minutes ...")
+    %pip install -q "papers-that-run @ git+{address}@{reference}"\
+"""
+
+
+def install_cell() -> "NotebookNode | None":
+    """Return the install cell as it is after a run elsewhere; None if the book has no address."""
+    import nbformat
+
+    if (address := repository.address()) is None:
+        return None
+    source = _SOURCE.format(
+        version=repository.version(), address=address, reference=repository.released_as()
+    )
+    return nbformat.v4.new_code_cell(
+        source, id=_ID, metadata={"tags": list(_TAGS)}, execution_count=1, outputs=[]
+    )
+
+
+def with_install_cell(notebook: "NotebookNode") -> "NotebookNode":
+    """Return a notebook with the install cell, as it is today, before its other code cells."""
+    made, cell = without_install_cell(notebook), install_cell()
+    if cell is not None:
+        kinds = [c.cell_type for c in made.cells]
+        made.cells.insert(kinds.index("code") if "code" in kinds else len(kinds), cell)
+    return made
+
+
+def without_install_cell(notebook: "NotebookNode") -> "NotebookNode":
+    """Return a notebook without its install cells."""
+    made = copy.deepcopy(notebook)
+    made.cells = [cell for cell in made.cells if not is_install_cell(cell)]
+    return made
+
+
+def is_install_cell(cell: "NotebookNode") -> bool:
+    """Return whether a cell is an install cell, of whatever address and version."""
+    return "install" in cell.metadata.get("tags", [])
+
+
+def install_problems(pair: "NotebookNode") -> list[str]:
+    """Return what is wrong with the install cell of a committed notebook."""
+    if with_install_cell(pair).cells == pair.cells:
+        return []
+    if not any(map(is_install_cell, pair.cells)):
+        return ["the .ipynb has no install cell for Colab: make configure"]
+    asked = "what _config.yml and the version ask for"
+    return [f"the .ipynb's install cell is not {asked}: make configure"]
+
+
+def refresh() -> list[Path]:
+    """Write the install cell into every committed notebook; return those that changed.
+
+    Nothing is run: the cell does nothing where references are made, and so changes no output.
+    """
+    changed = []
+    for chapter in notebooks.chapters():
+        file = notebooks.chapter_file(chapter, ".ipynb")
+        if file.exists():
+            text = notebooks.dumps(with_install_cell(notebooks.load(file)))
+            if text != file.read_text(encoding="utf-8"):
+                write_atomically(file, text)
+                changed.append(file)
+    return changed

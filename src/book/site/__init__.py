@@ -1,0 +1,1 @@
+"""The rendered book: staging, Sphinx, the pages made from data, checks of the result."""

@@ -1,0 +1,143 @@
+"""The gallery of chapters on the front page, with thumbnails made from their own figures."""
+
+import base64
+import io
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+
+from src.book.evidence import catalogue
+from src.book.evidence.catalogue import Paper
+from src.book.notebook import notebooks
+from src.book.notebook.titles import chapter_title
+from src.book.site.pages.evidence import of_paper
+from src.book.site.pages.markup import Link, Section, beside, counts, text
+from src.book.storage import paths
+
+WIDTH = 480  # pixels of a thumbnail; a card is narrower on most screens
+_COLOURS = 96  # enough for drawings and heat maps, at a third of the bytes
+_FOLDER = "_static/thumbnails"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a chapter: its PNG, its description, and the size of its thumbnail."""
+
+    png: bytes
+    alt: str
+    width: int
+    height: int
+
+
+def gallery(link: Link) -> list[Section]:
+    """Return a card for each chapter, in the order of the parts."""
+    cards = "".join(f"{_card(chapter, link)}" for chapter in _chapters())
+    if not cards:
+        return [Section("<p>The book has no chapter yet.</p>\n")]
+    return [Section(f'<ul class="gallery">\n{cards}</ul>\n')]
+
+
+def write_thumbnails(site: Path) -> None:
+    """Write the thumbnail of every chapter that has a figure into a rendered site."""
+    folder = site / _FOLDER
+    wanted = {}
+    for chapter in _chapters():
+        if figure := first_figure(chapter):
+            wanted[_name(chapter)] = figure
+    for file in folder.glob("*.png"):
+        if file.name not in wanted:
+            file.unlink()
+    for name, figure in wanted.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(_thumbnail(figure))
+
+
+def first_figure(chapter: str) -> Figure | None:
+    """Return the first figure of a chapter's page as it lies on the stage, or None."""
+    page = _staged(chapter)
+    if not page.exists():
+        return None
+    about = page.stat()
+    return _first_figure(page, about.st_mtime_ns, about.st_size)
+
+
+@lru_cache(maxsize=500)
+def _first_figure(page: Path, _changed: int, _size: int) -> Figure | None:
+    for cell in json.loads(page.read_text(encoding="utf-8"))["cells"]:
+        for output in cell.get("outputs", []):
+            about = output.get("metadata", {}).get("book", {})
+            if "alt" in about and "image/png" in output["data"]:
+                png = base64.b64decode("".join(output["data"]["image/png"]))
+                height = round(WIDTH * about["height"] / about["width"])
+                return Figure(png, " ".join(about["alt"].split()), WIDTH, height)
+    return None
+
+
+@lru_cache(maxsize=500)
+def _thumbnail(figure: Figure) -> bytes:
+    """Return the figure as a small PNG of few colours."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(figure.png)) as image:
+        size = (figure.width, figure.height)
+        small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.quantize(_COLOURS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _chapters() -> list[str]:
+    """Return the chapters that have a page: all on the stage, else those with a reference."""
+    order = list(catalogue.PARTS)
+    known = [
+        chapter
+        for chapter in notebooks.chapters()
+        if chapter.split("/")[0] in order
+        and (_staged(chapter).exists() or notebooks.chapter_file(chapter, ".ipynb").exists())
+    ]
+    return sorted(known, key=lambda c: (order.index(c.split("/")[0]), c))
+
+
+def _staged(chapter: str) -> Path:
+    return paths.build_dir() / "stage" / "chapters" / f"{chapter}.ipynb"
+
+
+def _name(chapter: str) -> str:
+    return f"{chapter.replace('/', '-')}.png"
+
+
+def _card(chapter: str, link: Link) -> str:
+    papers = catalogue.chapters().get(chapter, [])
+    part = catalogue.PARTS[chapter.split("/")[0]]
+    title = f'<a href="{link(f"chapters/{chapter}")}">{text(chapter_title(chapter))}</a>'
+    badges = counts(e.verdict for paper in papers for e in of_paper(paper))
+    idea = f'<p class="card-idea">{_idea(papers)}</p>\n' if papers else ""
+    claims = f'<p class="card-counts">{badges}</p>\n' if badges else ""
+    return (
+        f"<li>\n{_image(chapter, link)}"
+        f'<div class="card-words">\n<p class="card-part">{text(part)}</p>\n'
+        f'<h3 class="card-name">{title}</h3>\n{idea}{claims}</div>\n</li>\n'
+    )
+
+
+def _image(chapter: str, link: Link) -> str:
+    figure = first_figure(chapter)
+    if figure is None:
+        return '<div class="card-image"></div>\n'
+    return (
+        f'<div class="card-image"><img src="{beside(link, f"{_FOLDER}/{_name(chapter)}")}" '
+        f'width="{figure.width}" height="{figure.height}" loading="lazy" '
+        f'alt="{escape(figure.alt)}"></div>\n'
+    )
+
+
+def _idea(papers: list[Paper]) -> str:
+    """Return the idea of a chapter's paper; of several papers, their number and years."""
+    if len(papers) == 1:
+        idea = papers[0].idea.rstrip(".")
+        return text(f"{idea[0].upper()}{idea[1:]}.")
+    years = sorted({paper.year for paper in papers})
+    when = f"from {years[0]} to {years[-1]}" if len(years) > 1 else f"of {years[0]}"
+    return f"{len(papers)} papers {when}, side by side."

@@ -1,0 +1,1 @@
+"""Diffusion models: processes, samplers, denoising networks, an exact mixture."""

@@ -1,0 +1,1 @@
+"""Graphs, public graph data, networks on graphs, and how embeddings are judged."""

@@ -1,0 +1,216 @@
+"""Networks that label the nodes of a graph: a multilayer perceptron, GCN and GAT.
+
+One call for all of them, and for every method that a chapter adds: a model is built for ONE graph
+and called `model(x)`, where x holds the features of the graph's nodes, a dense tensor
+(nodes, features) or `SparseFeatures` (bags of words; `node_features(x)` chooses). It returns
+logits (nodes, classes). The graph's operator is kept in the model as a `SparseProduct`, whose
+gradient is fifteen times as fast as that of `matrix @ h`; models of one graph may share one. Apply
+`FeatureLinear` to x first, then propagate: that is what makes sparse features possible. So all
+methods are trained by the same code, `src.common.graphs.node_classification`.
+
+Build a model inside `with seeded(generator):` from `src.common.training.loop`.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from src.common.graphs.graph import Graph, normalised_adjacency
+from src.common.graphs.sparse_products import SparseFeatures, SparseProduct, dropout
+
+
+class FeatureLinear(nn.Module):
+    """x W + b for dense or sparse features x; W (inputs, outputs) starts as Glorot's uniform."""
+
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
+        """Draw W; b starts at 0, or is left out."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(inputs, outputs))
+        nn.init.xavier_uniform_(self.weight)
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+
+    def forward(self, x: Tensor | SparseFeatures) -> Float[Tensor, "nodes outputs"]:
+        """Return x W + b."""
+        h = x @ self.weight
+        return h if self.bias is None else h + self.bias
+
+
+class Dropout(nn.Module):
+    """Dropout for dense and sparse features; does nothing in evaluation mode."""
+
+    def __init__(self, p: float) -> None:
+        """Set each entry to zero with probability p.
+
+        Raises:
+            ValueError: unless p is in [0, 1).
+        """
+        super().__init__()
+        if not 0 <= p < 1:
+            raise ValueError(f"a dropout probability must lie in [0, 1), not {p}")
+        self.p = p
+
+    def forward(self, x: Tensor | SparseFeatures) -> Tensor | SparseFeatures:
+        """Return x thinned, and scaled to keep its expectation."""
+        if not self.training or self.p == 0:
+            return x
+        return x.dropped(self.p) if isinstance(x, SparseFeatures) else dropout(x, self.p)
+
+
+class MLP(nn.Module):
+    """A perceptron for each node alone: dropout, linear, ReLU, ..., dropout, linear."""
+
+    def __init__(
+        self, sizes: Sequence[int], dropout: float = 0.5, *, input_dropout: float | None = None
+    ) -> None:
+        """Build a layer between each two consecutive sizes.
+
+        Args:
+            sizes: (features, hidden, ..., classes).
+            dropout: of each layer's input.
+            input_dropout: of the features, where it shall differ.
+
+        Raises:
+            ValueError: for fewer than two sizes, or a dropout outside [0, 1).
+        """
+        super().__init__()
+        self.layers = nn.ModuleList(FeatureLinear(a, b) for a, b in _consecutive(sizes))
+        self.drops = _drops(len(self.layers), dropout, input_dropout)
+
+    def forward(self, x: Tensor | SparseFeatures) -> Float[Tensor, "nodes classes"]:
+        """Return the logits."""
+        h = x
+        for number, (drop, layer) in enumerate(zip(self.drops, self.layers, strict=True)):
+            h = layer(drop(h if number == 0 else h.relu()))
+        return h
+
+
+class GCN(nn.Module):
+    """Kipf and Welling's graph convolutions: h <- ReLU(S h W + b), without ReLU at the end.
+
+    S = (D + I)^-1/2 (A + I) (D + I)^-1/2 (arXiv 1609.02907, equation 2).
+    """
+
+    def __init__(
+        self,
+        graph: Graph | SparseProduct,
+        sizes: Sequence[int],
+        dropout: float = 0.5,
+        *,
+        input_dropout: float | None = None,
+    ) -> None:
+        """Build a convolution between each two consecutive sizes.
+
+        Args:
+            graph: undirected, or its operator from `gcn_operator`.
+            sizes: (features, hidden, ..., classes).
+            dropout: of each layer's input.
+            input_dropout: of the features, where it shall differ.
+
+        Raises:
+            ValueError: for fewer than two sizes, or a dropout outside [0, 1).
+        """
+        super().__init__()
+        self.operator = gcn_operator(graph) if isinstance(graph, Graph) else graph
+        self.layers = nn.ModuleList(GCNLayer(a, b) for a, b in _consecutive(sizes))
+        self.drops = _drops(len(self.layers), dropout, input_dropout)
+
+    def forward(self, x: Tensor | SparseFeatures) -> Float[Tensor, "nodes classes"]:
+        """Return the logits."""
+        h = x
+        for number, (drop, layer) in enumerate(zip(self.drops, self.layers, strict=True)):
+            h = layer(drop(h if number == 0 else h.relu()), self.operator)
+        return h
+
+
+class GCNLayer(nn.Module):
+    """One graph convolution S h W + b."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Draw W; b starts at 0."""
+        super().__init__()
+        self.linear = FeatureLinear(inputs, outputs, bias=False)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(
+        self, h: Tensor | SparseFeatures, operator: SparseProduct
+    ) -> Float[Tensor, "nodes outputs"]:
+        """Return S h W + b; the sparse product is done on the smaller of the two widths."""
+        inputs, outputs = self.linear.weight.shape
+        if isinstance(h, SparseFeatures) or outputs < inputs:
+            return operator(self.linear(h)) + self.bias
+        return self.linear(operator(h)) + self.bias
+
+
+class GAT(nn.Module):
+    """Graph attention (arXiv 1710.10903) from torch-geometric: heads side by side, ELU, one head.
+
+    Dropout acts on each layer's input and on the attention coefficients, as in the paper.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        sizes: Sequence[int],
+        dropout: float = 0.6,
+        *,
+        heads: int = 8,
+        input_dropout: float | None = None,
+    ) -> None:
+        """Build an attention layer between each two consecutive sizes.
+
+        Args:
+            graph: undirected; every node also attends to itself.
+            sizes: (features, hidden units of a head, ..., classes).
+            dropout: of each layer's input and of the attention.
+            heads: of each layer but the last, which has one.
+            input_dropout: of the features, where it shall differ.
+
+        Raises:
+            ValueError: for fewer than two sizes, or a dropout outside [0, 1).
+        """
+        from torch_geometric.nn import GATConv
+
+        super().__init__()
+        loops = torch.arange(graph.num_nodes).expand(2, -1)
+        edges = torch.cat([graph.edge_index, loops], dim=1)
+        self.register_buffer("edges", edges, persistent=False)
+        self.layers, self.convolutions = nn.ModuleList(), nn.ModuleList()
+        pairs, width = _consecutive(sizes), sizes[0]
+        for number, (_, outputs) in enumerate(pairs, start=1):
+            count = heads if number < len(pairs) else 1
+            self.layers.append(FeatureLinear(width, count * outputs, bias=False))
+            convolution = GATConv(width, outputs, count, dropout=dropout, add_self_loops=False)
+            convolution.lin = nn.Identity()  # FeatureLinear stands there: it takes sparse features
+            self.convolutions.append(convolution)
+            width = count * outputs
+        self.drops = _drops(len(self.layers), dropout, input_dropout)
+
+    def forward(self, x: Tensor | SparseFeatures) -> Float[Tensor, "nodes classes"]:
+        """Return the logits."""
+        h = x
+        stages = zip(self.drops, self.layers, self.convolutions, strict=True)
+        for number, (drop, layer, convolution) in enumerate(stages):
+            h = convolution(layer(drop(h if number == 0 else F.elu(h))), self.edges)
+        return h
+
+
+def gcn_operator(graph: Graph) -> SparseProduct:
+    """Return (D + I)^-1/2 (A + I) (D + I)^-1/2 of an undirected graph as a product."""
+    return SparseProduct(normalised_adjacency(graph, self_loops=True), symmetric=True)
+
+
+def _consecutive(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the pairs of consecutive sizes."""
+    if len(sizes) < 2:
+        raise ValueError(f"a network needs at least two sizes, not {tuple(sizes)}")
+    return list(pairwise(sizes))
+
+
+def _drops(layers: int, dropout: float, input_dropout: float | None) -> nn.ModuleList:
+    """Return each layer's dropout."""
+    first = dropout if input_dropout is None else input_dropout
+    return nn.ModuleList(Dropout(first if number == 0 else dropout) for number in range(layers))

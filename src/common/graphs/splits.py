@@ -1,0 +1,155 @@
+"""Divisions of nodes or graphs into parts for training, validation and test, drawn by a generator.
+
+Functions for nodes return the graph with its masks set; functions for items (graphs, pairs) return
+index tensors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from src.common.graphs.graph import Graph
+
+
+@dataclass(frozen=True)
+class Split:
+    """Numbers of the items of three disjoint parts."""
+
+    train: Int[Tensor, " train"]
+    val: Int[Tensor, " val"]
+    test: Int[Tensor, " test"]
+
+
+def split_per_class(
+    graph: Graph,
+    per_class: int,
+    val: int,
+    generator: torch.Generator,
+    *,
+    test: int | None = None,
+) -> Graph:
+    """Return the graph with a random split that has the same number of labels for each class.
+
+    Args:
+        graph: with one class a node.
+        per_class: training nodes of each class, at least 1.
+        val: validation nodes in all, drawn from the rest.
+        generator: source of the draw.
+        test: test nodes in all; None takes every node that is left.
+
+    Raises:
+        ValueError: if a class or the graph is too small.
+    """
+    y = _classes(graph)
+    counts = torch.bincount(y)
+    counts = counts[counts > 0]
+    if not 1 <= per_class <= int(counts.min()):
+        raise ValueError(f"need 1 to {int(counts.min())} labels per class, not {per_class}")
+    order = torch.randperm(graph.num_nodes, generator=generator)
+    first = _rank_within(y[order]) < per_class
+    train, rest = order[first], order[~first]
+    asked = len(rest) - val if test is None else test
+    if min(val, asked) < 1 or val + asked > len(rest):
+        raise ValueError(f"{len(rest)} nodes are left for {val} validation and {asked} test nodes")
+    return _with_masks(graph, train, rest[:val], rest[val : val + asked])
+
+
+def split_nodes_at_random(
+    graph: Graph, shares: Sequence[float], generator: torch.Generator
+) -> Graph:
+    """Return the graph with a random split of all its nodes, whatever their class.
+
+    Args:
+        graph: any.
+        shares: of training, validation and test nodes; positive, their sum is 1.
+        generator: source of the draw.
+
+    Raises:
+        ValueError: for shares that are not positive, do not add up to 1 or leave a part empty.
+    """
+    parts = split_at_random(graph.num_nodes, shares, generator)
+    return _with_masks(graph, parts.train, parts.val, parts.test)
+
+
+def split_at_random(count: int, shares: Sequence[float], generator: torch.Generator) -> Split:
+    """Return a random split of the items 0 ... count - 1; the test part takes what rounding leaves.
+
+    Raises:
+        ValueError: for shares that are not positive, do not add up to 1 or leave a part empty.
+    """
+    if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
+        raise ValueError(f"need three positive shares that add up to 1, not {tuple(shares)}")
+    train, val = round(shares[0] * count), round(shares[1] * count)
+    if min(train, val, count - train - val) < 1:
+        raise ValueError(f"{count} items are too few for the shares {tuple(shares)}")
+    order = torch.randperm(count, generator=generator)
+    return Split(order[:train], order[train : train + val], order[train + val :])
+
+
+def stratified_folds(
+    y: Int[Tensor, " items"], folds: int, generator: torch.Generator
+) -> Int[Tensor, " items"]:
+    """Return the fold 0 ... folds - 1 of each item; a class's counts in two folds differ by <= 1.
+
+    Args:
+        y: class of each item.
+        folds: at least 2, at most the number of items.
+        generator: source of the draw.
+
+    Raises:
+        ValueError: for fewer than two folds or more than there are items.
+    """
+    if not 2 <= folds <= len(y):
+        raise ValueError(f"need 2 to {len(y)} folds, not {folds}")
+    order = torch.randperm(len(y), generator=generator)
+    order = order[torch.argsort(y[order], stable=True)]
+    fold = torch.empty(len(y), dtype=torch.long)
+    fold[order] = torch.arange(len(y)) % folds
+    return fold
+
+
+def fold_split(fold: Int[Tensor, " items"], number: int) -> Split:
+    """Return the split that tests on one fold, validates on the next and trains on the others.
+
+    Args:
+        fold: of each item, from `stratified_folds` with at least 3 folds.
+        number: the fold to test on.
+
+    Raises:
+        ValueError: for fewer than three folds, or a fold that does not exist.
+    """
+    folds = int(fold.max()) + 1
+    if folds < 3 or not 0 <= number < folds:
+        raise ValueError(f"need at least 3 folds and one of them, not {number} of {folds}")
+    test, val = fold == number, fold == (number + 1) % folds
+    train, kept, left = (torch.nonzero(m).ravel() for m in (~(test | val), val, test))
+    return Split(train, kept, left)
+
+
+def _classes(graph: Graph) -> Tensor:
+    """Return the graph's classes (nodes,)."""
+    if graph.y is None or graph.y.dim() != 1:
+        raise ValueError("the graph needs one class a node as y")
+    return graph.y
+
+
+def _rank_within(y: Int[Tensor, " items"]) -> Int[Tensor, " items"]:
+    """Return how many earlier items have the same class."""
+    order = torch.argsort(y, stable=True)
+    counts = torch.bincount(y)
+    starts = (counts.cumsum(0) - counts)[y[order]]
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(y)) - starts
+    return rank
+
+
+def _with_masks(graph: Graph, train: Tensor, val: Tensor, test: Tensor) -> Graph:
+    """Return the graph with these nodes as its masks."""
+    masks = {}
+    for name, nodes in (("train", train), ("val", val), ("test", test)):
+        masks[name] = torch.zeros(graph.num_nodes, dtype=torch.bool)
+        masks[name][nodes] = True
+    return replace(graph, **masks)

@@ -1,0 +1,1 @@
+"""Images: data sets, measurement operators, models, measures of quality."""

@@ -1,0 +1,151 @@
+"""A small image classifier: features for Frechet distances and class shares of generated images.
+
+It takes the place of the Inception network in the usual measures: trained within the book on the
+same images as the generator, so distances hold between models of one page only and must not be
+compared with published FID values.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from src.common.diffusion.denoising import Images, image_batches
+from src.common.training.loop import TrainingCurve, TrainingSettings, seeded, train
+
+_BATCH = 1_000  # images in one pass of an evaluation
+
+
+class FeatureNetwork(nn.Module):
+    """Two convolutions, two dense layers (after LeNet; LeCun et al. 1998), for any small image."""
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...],
+        number_of_classes: int,
+        channels: int = 16,
+        width: int = 64,
+    ) -> None:
+        """Build the network for images (channels, height, width) of at least 4 x 4 pixels.
+
+        Args:
+            image_shape: of one image.
+            number_of_classes: of the labels.
+            channels: of the first convolution; the second has twice as many.
+            width: number of features.
+        """
+        super().__init__()
+        colours, height, side = image_shape
+        # Images of 16 and more pixels a side are pooled after both convolutions, smaller ones once.
+        pools = (2, 2) if min(height, side) >= 16 else (1, 2)
+        size = 2 * channels * (height // pools[0] // pools[1]) * (side // pools[0] // pools[1])
+        self.features = nn.Sequential(
+            nn.Conv2d(colours, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(pools[0]),
+            nn.Conv2d(channels, 2 * channels, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(pools[1]),
+            nn.Flatten(),
+            nn.Linear(size, width),
+            nn.ReLU(),
+        )
+        self.classes = nn.Linear(width, number_of_classes)
+
+    def forward(
+        self, images: Float[Tensor, "batch channels height side"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Return the logits of the classes."""
+        return self.classes(self.features(images))
+
+
+@dataclass(frozen=True)
+class ClassifierSettings:
+    """How to train a classifier: Adam, the learning rate falling linearly to 0."""
+
+    steps: int = 500
+    batch: int = 100
+    learning_rate: float = 3e-3
+
+    def multiplier(self, step: int) -> float:
+        """Return the factor of the learning rate at step 1, 2, ..., `steps`."""
+        return 1 - (step - 1) / self.steps
+
+
+def train_classifier(
+    data: Images,
+    number_of_classes: int,
+    settings: ClassifierSettings,
+    generator: torch.Generator,
+    channels: int = 16,
+    width: int = 64,
+) -> tuple[FeatureNetwork, TrainingCurve]:
+    """Return a classifier trained on labelled images, in evaluation mode, and its curve.
+
+    Args:
+        data: training images with labels, on the CPU or on the device to train on.
+        number_of_classes: of the labels.
+        settings: how to train.
+        generator: on the CPU; decides the initial weights and the order of the images.
+        channels, width: the size of the network.
+
+    Raises:
+        ValueError: if there are no labels, or fewer images than a batch has.
+    """
+    if data.labels is None:
+        raise ValueError("a classifier needs labels")
+    with seeded(generator):
+        network = FeatureNetwork(tuple(data.images.shape[1:]), number_of_classes, channels, width)
+    curve = train(
+        network.to(data.images.device),
+        lambda model, batch: F.cross_entropy(model(batch.images), batch.labels),
+        image_batches(data, settings.batch, generator),
+        TrainingSettings(
+            steps=settings.steps,
+            learning_rate=settings.learning_rate,
+            schedule=settings.multiplier,
+        ),
+        generator,
+    )
+    return network, curve
+
+
+@torch.no_grad()
+def features(
+    network: FeatureNetwork, images: Float[Tensor, "number channels height side"]
+) -> Float[Tensor, "number width"]:
+    """Return the activations (not negative) that the last layer sees."""
+    return torch.cat([network.features(part) for part in _parts(images)])
+
+
+@torch.no_grad()
+def class_probabilities(
+    network: FeatureNetwork, images: Float[Tensor, "number channels height side"]
+) -> Float[Tensor, "number classes"]:
+    """Return the probability of each class for each image; rows sum to one."""
+    return torch.cat([network(part).softmax(dim=1) for part in _parts(images)])
+
+
+def class_shares(
+    network: FeatureNetwork, images: Float[Tensor, "number channels height side"]
+) -> Float[Tensor, " classes"]:
+    """Return the share of the images that the network puts into each class."""
+    chosen = class_probabilities(network, images).argmax(dim=1)
+    counts = torch.bincount(chosen, minlength=network.classes.out_features)
+    return counts / max(len(images), 1)
+
+
+def accuracy(
+    network: FeatureNetwork,
+    images: Float[Tensor, "number channels height side"],
+    labels: Int[Tensor, " number"],
+) -> float:
+    """Return the share of images that are put into their own class."""
+    return float((class_probabilities(network, images).argmax(dim=1) == labels).double().mean())
+
+
+def _parts(images: Tensor) -> Iterator[Tensor]:
+    yield from images.split(_BATCH)

@@ -1,0 +1,112 @@
+"""A diffusion model of small images, from its recipe to a score, and a classifier to judge it by.
+
+Both keep their weights as text (`pack_weights`), so a unit of a larger run can hand them on.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from src.common.diffusion.denoising import (
+    DenoiserSettings,
+    Images,
+    load_packed,
+    pack_weights,
+    train_denoiser,
+)
+from src.common.diffusion.networks import ScoreMLP, UNet, UNetSettings, parameter_count
+from src.common.diffusion.processes import Process
+from src.common.images.feature_network import (
+    ClassifierSettings,
+    FeatureNetwork,
+    accuracy,
+    train_classifier,
+)
+from src.common.images.sets import image_set
+from src.common.training.loop import seeded
+
+
+@dataclass(frozen=True)
+class DenseSettings:
+    """The size of a `ScoreMLP`: for 8 x 8 pixels it is much faster than a U-Net, and less sharp."""
+
+    width: int = 176
+    depth: int = 3
+
+
+@dataclass(frozen=True)
+class ImageRecipe:
+    """How a denoiser of images is made; every field is a JSON value.
+
+    Attributes:
+        data: name of the image set, see `src.common.images.sets`.
+        shape: of one image.
+        network: size of the U-Net or of the dense network.
+        training: how it is trained.
+        classes: number of classes that the network is told, 0 for none.
+    """
+
+    data: str
+    shape: tuple[int, int, int]
+    network: UNetSettings | DenseSettings = field(default_factory=UNetSettings)
+    training: DenoiserSettings = field(default_factory=lambda: DenoiserSettings(steps=2000))
+    classes: int = 0
+
+    def untrained(self) -> UNet | ScoreMLP:
+        """Return a network of this size with random weights."""
+        if isinstance(self.network, DenseSettings):
+            return ScoreMLP(self.shape, self.network.width, self.network.depth, self.classes)
+        return UNet(self.shape, self.network, self.classes)
+
+
+def train_image_model(
+    recipe: ImageRecipe, process: Process, seed: int, device: str = "cpu"
+) -> dict[str, object]:
+    """Train a denoiser; with equal seeds the initial weights, images, times and noise are equal.
+
+    Returns:
+        "weights" (text, half precision), "losses" (means of 100 steps) and "parameters".
+    """
+    initial, training = (torch.Generator().manual_seed(2 * seed + i) for i in range(2))
+    images = image_set(recipe.data)
+    labels = images.train_labels.to(device) if recipe.classes else None
+    with seeded(initial):
+        network = recipe.untrained()
+    # The order of the numbers in memory in which convolutions are fastest on a processor.
+    network = network.to(device=device, memory_format=torch.channels_last)
+    data = Images(images.train.to(device), labels)
+    curve = train_denoiser(network, process, data, recipe.training, training)
+    return {
+        "weights": pack_weights(network),
+        "losses": curve.smoothed(100),
+        "parameters": parameter_count(network),
+    }
+
+
+def load_image_model(recipe: ImageRecipe, weights: str, device: str = "cpu") -> nn.Module:
+    """Return the network that `train_image_model` left behind, in evaluation mode."""
+    network = recipe.untrained()
+    load_packed(network, weights)
+    return network.to(device).eval().requires_grad_(False)
+
+
+def train_image_classifier(
+    data: str, settings: ClassifierSettings, seed: int, device: str = "cpu"
+) -> dict[str, object]:
+    """Train the classifier of an image set; returns "weights" (text) and its test "accuracy"."""
+    images = image_set(data)
+    generator = torch.Generator().manual_seed(seed)
+    training = Images(images.train.to(device), images.train_labels.to(device))
+    network, _ = train_classifier(training, images.number_of_classes, settings, generator)
+    share = accuracy(network, images.test.to(device), images.test_labels.to(device))
+    return {"weights": pack_weights(network), "accuracy": share}
+
+
+def load_image_classifier(
+    shape: tuple[int, int, int], classes: int, weights: str, device: str = "cpu"
+) -> FeatureNetwork:
+    """Return the classifier that `train_image_classifier` left behind."""
+    network = FeatureNetwork(shape, classes)
+    load_packed(network, weights)
+    return network.to(device).requires_grad_(False)

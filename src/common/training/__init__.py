@@ -1,0 +1,1 @@
+"""Training: one loop, early stopping, streams of randomness."""

@@ -1,0 +1,1 @@
+"""Diffusion with fractional noise: processes, samplers, experiments."""

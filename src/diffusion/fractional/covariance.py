@@ -1,0 +1,91 @@
+"""The covariance of the augmented process by two other routes, as the paper and its code take them.
+
+`FractionalProcess` computes Cov(Z_t) in square-root form. Here are the differential equations that
+the paper solves (with what accuracy, is up to the caller), and the closed form that exists for a
+variance-exploding base.
+"""
+
+import numpy as np
+from jaxtyping import Float
+from scipy.integrate import solve_ivp
+
+from src.common.diffusion.processes import Process, VarianceExploding
+
+Matrix = Float[np.ndarray, "n n"]
+Vector = Float[np.ndarray, " k"]
+
+
+def hidden_covariance(t: float, speeds: Vector) -> Matrix:
+    """Return Cov(Y_t), (1 - exp(-(speed_i + speed_j) t)) / (speed_i + speed_j)."""
+    rate = speeds[:, None] + speeds
+    return -np.expm1(-rate * t) / rate
+
+
+def covariance_by_equations(
+    base: Process,
+    speeds: Vector,
+    weights: Vector,
+    times: Float[np.ndarray, " times"],
+    method: str = "DOP853",
+    rtol: float = 1e-10,
+    atol: float = 1e-20,
+) -> Float[np.ndarray, "times n n"]:
+    """Return Cov(Z_t | x_0) at increasing times by solving its differential equations.
+
+    With s = Var X, r_l = Cov(X, Y^l), C = Cov(Y) and W the sum of the weights w_k,
+    ds/dt = 2 f s - 2 g sum_k w_k speed_k r_k + (g W)^2 and
+    dr_l/dt = (f - speed_l) r_l + g (W - sum_k w_k speed_k C_lk). No jitter is added.
+    """
+    total, pull = weights.sum(), weights * speeds
+
+    def slope(t: float, value: np.ndarray) -> np.ndarray:
+        f, g = float(base.rate(t)), float(base.diffusion(t))
+        variance, cross = value[0], value[1:]
+        change = 2 * f * variance - 2 * g * pull @ cross + (g * total) ** 2
+        changes = (f - speeds) * cross + g * (total - hidden_covariance(t, speeds) @ pull)
+        return np.concatenate([[change], changes])
+
+    first = np.concatenate([[float(base.std(0.0) ** 2)], np.zeros_like(speeds)])
+    span = (0.0, float(times[-1]))
+    # Read off a step's polynomial, as a table of the solution would be.
+    solution = solve_ivp(slope, span, first, method=method, rtol=rtol, atol=atol, dense_output=True)
+    values = solution.sol(times)
+    return np.stack([_assemble(t, v, speeds) for t, v in zip(times, values.T, strict=True)])
+
+
+def exploding_covariance(
+    base: VarianceExploding, speeds: Vector, weights: Vector, t: float
+) -> Matrix:
+    """Return Cov(Z_t | x_0) in closed form for g(t) = a r^t; no jitter is added.
+
+    By parts, X_t - x_0 = sum_k w_k int (g_s - speed_k int_s^t g_v exp(-speed_k (v - s)) dv) dB_s
+    integrates to powers of r and exponentials.
+
+    Raises:
+        ValueError: if a speed equals log r, where the formula is 0 / 0.
+    """
+    log_ratio = np.log(base.sigma_max / base.sigma_min)
+    if np.isclose(speeds, log_ratio, rtol=1e-6).any():
+        raise ValueError("a speed equals log(sigma_max / sigma_min): use the equations instead")
+    # The kernel of X is sum_k w_k (p_k r^s + q_k exp(speed_k s)), that of Y^l exp(speed_l (s - t)).
+    a = base.sigma_min * np.sqrt(2 * log_ratio)
+    grown = np.exp(log_ratio * t)
+    p = a * log_ratio / (log_ratio - speeds)
+    p = a + a * speeds / (log_ratio - speeds)
+    q = -a * speeds / (log_ratio - speeds) * grown * np.exp(-speeds * t)
+    rates = np.concatenate([[log_ratio], speeds])
+    factors = np.concatenate([[weights @ p], weights * q])
+    both = rates[:, None] + rates
+    integrals = np.expm1(both * t) / both
+    variance = factors @ integrals @ factors + base.sigma_min**2
+    cross = np.exp(-speeds * t) * (integrals[1:] @ factors)
+    return _assemble(t, np.concatenate([[variance], cross]), speeds)
+
+
+def _assemble(t: float, value: np.ndarray, speeds: Vector) -> np.ndarray:
+    """Return the covariance matrix from (Var X, Cov(X, Y^1), ..)."""
+    size = 1 + len(speeds)
+    matrix = np.empty((size, size))
+    matrix[0], matrix[:, 0] = value, value
+    matrix[1:, 1:] = hidden_covariance(t, speeds)
+    return matrix

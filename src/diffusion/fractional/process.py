@@ -1,0 +1,314 @@
+"""Generative fractional diffusion: a forward process whose noise remembers (Nobis et al. 2024).
+
+An ordinary process dX = f X dt + g dB gets the Markov approximation of fractional Brownian motion
+in place of B (arXiv 2310.17638). The state is Z = (X, Y^1 .. Y^K) for each pixel, K
+Ornstein-Uhlenbeck processes beside the image, all driven by one Brownian motion a pixel. Three
+facts make it as easy to train as an ordinary process:
+
+* given the image x_0, Z_t is Gaussian with mean (mean(t) x_0, 0, .., 0) and a known covariance;
+* Y knows nothing about x_0, so with alpha = Cov(Y)^-1 Cov(Y, X) the observation u = X - alpha.Y is
+  mean(t) x_0 + std(t) noise, with noise independent of Y and std(t)^2 = Var(X | Y, x_0);
+* hence grad_x log p(z) = score(u) and grad_y log p(z) = -alpha score(u) - Cov(Y)^-1 y: only a
+  network for u is learned, the rest is known ("augmented score matching").
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy.interpolate import CubicSpline
+from torch import Tensor
+
+from src.common.diffusion.processes import LinearVP, Process, Time, VarianceExploding, as_time
+from src.diffusion.fractional.noise import optimal_weights, ou_speeds
+from src.diffusion.fractional.steps import NODES, Dynamics, RootTable, conditional, triangular
+
+JITTERS = ("start", "always")
+
+
+@dataclass(frozen=True)
+class _Coefficients:
+    """What sampling needs at one time.
+
+    Attributes:
+        observer: (1, 1 + K), takes Z to u: (1, -alpha).
+        scorer: (1 + K, 1 + K), takes (score of u, Y) to the score of Z.
+        std: of X given Y.
+        root: (1 + K, 1 + K), a square root of Cov(Z).
+    """
+
+    observer: Tensor
+    scorer: Tensor
+    std: Tensor
+    root: Tensor
+
+
+@dataclass(frozen=True)
+class FractionalProcess(Process):
+    """An ordinary process driven by MA-fBM; its states are (1 + K, batch, ...): X, Y^1 .. Y^K.
+
+    Attributes:
+        base: gives f, g and mean: LinearVP for the paper's FVP, VarianceExploding for its FVE.
+        hurst: H: below 1/2 rough, above 1/2 smooth.
+        count: K; 0 is `base` itself (with a leading dimension of 1), the paper's "H = 0.5".
+        fastest: the largest speed; the smallest is its inverse.
+        jitter: variance that keeps Cov(Y) away from singularity, > 0; the paper takes 1e-4.
+        jitter_when: "start": Y_0 has this variance, independently for each k, and passes it on to
+            X: the forward equation then has exactly the covariance that is used. "always": the
+            paper's way, jitter exp(-2 speed t) is added to the diagonal of Cov(Y_t), whose
+            effect on X is neglected; then no step between two times is exact, and there is no
+            `bridge`.
+    """
+
+    base: Process = field(default_factory=LinearVP)
+    hurst: float = 0.9
+    count: int = 2
+    fastest: float = 20.0
+    jitter: float = 1e-4
+    jitter_when: str = "start"
+
+    def __post_init__(self) -> None:
+        """Reject settings without meaning."""
+        if type(self.base) not in (LinearVP, VarianceExploding):
+            raise ValueError(f"the base must be LinearVP or VarianceExploding, not {self.base}")
+        if self.jitter_when not in JITTERS:
+            raise ValueError(f"unknown jitter_when {self.jitter_when!r}; valid: {JITTERS}")
+        if self.jitter <= 0:
+            raise ValueError(f"jitter must be positive, not {self.jitter}")
+        optimal_weights(ou_speeds(self.count, self.fastest), self.hurst)
+
+    # --- constants and tables -----------------------------------------------------------------
+
+    @cached_property
+    def speeds(self) -> Tensor:
+        """Return the K speeds, double precision."""
+        return ou_speeds(self.count, self.fastest)
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """Return the K weights, scaled so that the noise of X at t = 1 has the base's size.
+
+        That is variance 1 for a variance-preserving base and std(1)^2 for others.
+        """
+        weights = optimal_weights(self.speeds, self.hurst)
+        if self.count == 0:
+            return weights
+        preserving = isinstance(self.base, LinearVP)
+        target = 1.0 if preserving else float(self.base.std(1.0) ** 2)
+        inherited = self._first_variance * float(self.base.mean(1.0)) ** 2
+        last = self._roots(weights, 0.0).roots[-1]
+        return weights * float((target - inherited) / (last[0] @ last[0])) ** 0.5
+
+    def covariance(self, t: Time) -> Tensor:
+        """Return Cov(Z_t | x_0), (1 + K, 1 + K) in double precision, for one time."""
+        root = self._at(t).root
+        return root @ root.T
+
+    # --- the law of the observation -----------------------------------------------------------
+
+    def mean(self, t: Time) -> Tensor:
+        """Return the base's mean."""
+        return self.base.mean(t)
+
+    def std(self, t: Time) -> Tensor:
+        """Return the standard deviation of X given Y: exact for one time, tabulated for many."""
+        t = as_time(t)
+        if self.count == 0:
+            return self.base.std(t)
+        if t.dim() == 0:
+            return self._at(t).std.to(t.device)
+        return self._std_table(t)
+
+    def rate(self, t: Time) -> Tensor:
+        """Return the base's rate."""
+        return self.base.rate(t)
+
+    def diffusion(self, t: Time) -> Tensor:
+        """Return g(t) times the sum of the weights, which may be negative."""
+        return self.base.diffusion(t) * self._exact.gain
+
+    # --- the state ----------------------------------------------------------------------------
+
+    def image(self, state: Tensor) -> Tensor:
+        """Return X (batch, ...)."""
+        return state[0]
+
+    def observe(self, state: Tensor, t: Time) -> Tensor:
+        """Return u = X - sum_k alpha_k(t) Y^k."""
+        if self.count == 0:
+            return state[0]
+        return _mix(self._each(t, "observer"), state)[0]
+
+    def state_score(self, score: Tensor, state: Tensor, t: Time) -> Tensor:
+        """Return (score, -alpha score - Cov(Y)^-1 Y), of the shape of the state."""
+        if self.count == 0:
+            return score[None]
+        return _mix(self._each(t, "scorer"), torch.cat([score[None], state[1:]]))
+
+    def start(
+        self, shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype | None = None
+    ) -> Tensor:
+        """Draw states at t = 1 jointly: (1 + K, *shape), as if x_0 were 0."""
+        shape = (1 + self.count, *shape)
+        noise = torch.randn(shape, generator=generator, dtype=dtype, device=generator.device)
+        if self.count == 0:
+            return self._times(self.std(1.0), noise)
+        return _mix(self._at(1.0).root, noise)
+
+    def drift(self, state: Tensor, t: Time) -> Tensor:
+        """Return F(t) Z: (f X - g sum_k weight_k speed_k Y^k, -speed_k Y^k)."""
+        if self.count == 0:
+            return self._times(self.rate(t), state[0])[None]
+        t = as_time(t).cpu()
+        matrix = torch.zeros(*state.shape[:1] * 2, *t.shape, dtype=torch.float64)
+        matrix[0, 0], index = self.rate(t), torch.arange(1, len(state))
+        shape = (-1, *[1] * t.dim())
+        matrix[0, 1:] = -self.base.diffusion(t) * (self.weights * self.speeds).reshape(shape)
+        matrix[index, index] = -self.speeds.reshape(shape)
+        return _mix(matrix, state)
+
+    def spread(self, noise: Tensor, t: Time) -> Tensor:
+        """Return G(t) noise = (g sum_k weight_k, 1, .., 1) noise: one noise a pixel for all."""
+        return torch.stack([self._times(self.diffusion(t), noise), *[noise] * self.count])
+
+    def gather(self, score: Tensor, t: Time) -> Tensor:
+        """Return G(t)^T times the score of a state, (batch, ...)."""
+        of_image = self._times(self.diffusion(t), score[0])
+        return of_image + score[1:].sum(0) if self.count else of_image
+
+    def bridge(
+        self, state: Tensor, denoised: Tensor, t: Time, earlier: Time, noise: Tensor
+    ) -> Tensor:
+        """Draw Z_earlier given Z_t and x_0: an exact Gaussian step, whatever its length.
+
+        Raises:
+            ValueError: if `jitter_when` is "always".
+        """
+        of_state, of_clean, root = self.bridge_factors(t, earlier)
+        if self.count == 0:
+            drawn = self._times(of_state, state) + self._times(of_clean, denoised)
+            return drawn + self._times(root, noise)
+        drawn = _mix(torch.cat([of_state, root], 1), torch.cat([state, noise]))
+        shares = of_clean.to(dtype=state.dtype, device=state.device)
+        return drawn + shares.reshape(-1, *[1] * denoised.dim()) * denoised
+
+    def bridge_factors(self, t: Time, earlier: Time) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the bridge's matrix of the state, its vector of the clean image, and its root.
+
+        Shapes (1 + K, 1 + K), (1 + K,), (1 + K, 1 + K); for K = 0 three numbers.
+        """
+        if self.count == 0:
+            return self.base.bridge_factors(t, earlier)
+        if self.jitter_when == "always":
+            raise ValueError("jitter_when='always' has no exact steps; use 'start' for a bridge")
+        key = float(t), float(earlier)
+        if key not in self._bridges:
+            nodes = 12 if key[0] - key[1] < 0.02 else 48
+            step = self._exact.step(*key, nodes)
+            gain, root = conditional(self._at(earlier).root.numpy(), step)
+            mean = self.mean(earlier) * torch.eye(1 + self.count, dtype=torch.float64)[0]
+            of_state = torch.from_numpy(gain)
+            of_clean = mean - self.mean(t) * of_state[:, 0]
+            self._bridges[key] = of_state, of_clean, torch.from_numpy(root)
+        return self._bridges[key]
+
+    # --- how the tables are made ----------------------------------------------------------------
+
+    def _at(self, t: Time) -> _Coefficients:
+        """Return the coefficients at one time; each time is computed once and kept."""
+        key = float(t)
+        if key not in self._kept:
+            self._kept[key] = self._coefficients(self._with_jitter(self._table.root(key), key))
+        return self._kept[key]
+
+    def _each(self, t: Time, name: str) -> Tensor:
+        """Return one of the coefficients at one time, or stacked along a last axis at many."""
+        t = as_time(t)
+        if t.dim() == 0:
+            return getattr(self._at(t), name)
+        return torch.stack([getattr(self._at(one), name) for one in t.tolist()], -1)
+
+    def _coefficients(self, root: np.ndarray) -> _Coefficients:
+        """Triangularise with Y before X: the last diagonal number is the std of X given Y."""
+        lower = triangular(np.roll(root, -1, axis=0))
+        of_hidden, of_image = torch.from_numpy(lower[:-1, :-1].copy()), torch.from_numpy(lower[-1])
+        inverse = torch.linalg.solve_triangular(
+            of_hidden, torch.eye(self.count, dtype=torch.float64), upper=False
+        )
+        alpha, precision = inverse.T @ of_image[:-1], inverse.T @ inverse
+        observer = torch.cat([torch.ones(1, dtype=torch.float64), -alpha])[None]
+        below = torch.cat([-alpha[:, None], -precision], 1)
+        scorer = torch.cat([torch.eye(1 + self.count, dtype=torch.float64)[:1], below])
+        return _Coefficients(observer, scorer, of_image[-1], torch.from_numpy(root))
+
+    def _with_jitter(self, root: np.ndarray, t: float | np.ndarray) -> np.ndarray:
+        """Add the paper's jitter to the diagonal of Cov(Y_t), if it is added always."""
+        if self.jitter_when == "start":
+            return root
+        sizes = np.sqrt(self.jitter) * np.exp(-self.speeds.numpy() * np.asarray(t)[..., None])
+        added = np.zeros_like(root)
+        index = np.arange(1, 1 + self.count)
+        added[..., index, index] = sizes
+        return triangular(np.concatenate([root, added], -1))
+
+    def _roots(self, weights: Tensor, variance: float) -> RootTable:
+        """Return the table for any weights, X_0 having this variance."""
+        hidden = self.jitter if self.jitter_when == "start" else 0.0
+        first = np.diag(np.sqrt([variance, *[hidden] * self.count]))
+        smallest = min(1e-6, self.jitter / 100)
+        return RootTable(self._dynamics(weights), first, smallest)
+
+    def _dynamics(self, weights: Tensor) -> Dynamics:
+        return Dynamics(self.base, tuple(self.speeds.tolist()), tuple(weights.tolist()))
+
+    def _std_table(self, t: Tensor) -> Tensor:
+        """Interpolate log(std^2 / (t + std(0)^2)), smooth in log(t), by cubic splines."""
+        place = torch.log1p(t / self._table.smallest) / self._table.rate
+        index = place.long().clamp(0, NODES - 1)
+        cubic = self._splines.to(t.device)[:, index]
+        x = place - index
+        logarithm = ((cubic[0] * x + cubic[1]) * x + cubic[2]) * x + cubic[3]
+        return ((t + self._first_variance) * logarithm.exp()).sqrt()
+
+    @cached_property
+    def _splines(self) -> Tensor:
+        """Return the coefficients (4, NODES) of the splines, highest power first."""
+        times, first = self._table.times, self._first_variance
+        roots = self._with_jitter(self._table.roots, times)
+        variance = triangular(np.roll(roots, -1, axis=-2))[1:, -1, -1] ** 2
+        slope = float(self.diffusion(0.0)) ** 2  # of the variance at t = 0
+        limit = 0.0 if first else np.log(slope)
+        values = np.concatenate([[limit], np.log(variance / (times[1:] + first))])
+        return torch.from_numpy(CubicSpline(np.arange(len(values)), values).c)
+
+    @cached_property
+    def _table(self) -> RootTable:
+        return self._roots(self.weights, self._first_variance)
+
+    @cached_property
+    def _exact(self) -> Dynamics:
+        return self._dynamics(self.weights)
+
+    @cached_property
+    def _first_variance(self) -> float:
+        return float(self.base.std(0.0) ** 2)
+
+    @cached_property
+    def _kept(self) -> dict[float, _Coefficients]:
+        return {}
+
+    @cached_property
+    def _bridges(self) -> dict[tuple[float, float], tuple[Tensor, Tensor, Tensor]]:
+        return {}
+
+
+def _mix(matrix: Tensor, state: Tensor) -> Tensor:
+    """Multiply the leading dimension of a state (n, batch, ...) by a matrix (m, n).
+
+    A third dimension of `matrix`, (m, n, batch), gives each image its own.
+    """
+    matrix = matrix.to(dtype=state.dtype, device=state.device)
+    if matrix.dim() == 2:
+        return torch.tensordot(matrix, state, dims=1)
+    return torch.einsum("mnb,nb...->mb...", matrix, state)

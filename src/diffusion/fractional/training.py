@@ -1,0 +1,83 @@
+"""Training on points in the plane: one denoiser for one process, kept as text.
+
+Two trainings with the same seed have the same initial weights, see the same points in the same
+order and draw the same times and noise; only the process differs.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from src.common.diffusion.denoising import (
+    DenoiserSettings,
+    Images,
+    load_packed,
+    pack_weights,
+    train_denoiser,
+)
+from src.common.diffusion.gaussian_mixture import GaussianMixture
+from src.common.diffusion.networks import ScoreMLP, parameter_count
+from src.common.training.loop import seeded
+from src.diffusion.fractional.names import named_process
+
+
+@dataclass(frozen=True)
+class Circle:
+    """Gaussians on a circle; `ratio` is the weight of each over that of the next, 1 for equal."""
+
+    modes: int = 8
+    radius: float = 1.3
+    spread: float = 0.1
+    ratio: float = 1.0
+
+    def mixture(self) -> GaussianMixture:
+        """Return the law of the points."""
+        angles = 2 * math.pi * torch.arange(self.modes, dtype=torch.float64) / self.modes
+        means = self.radius * torch.stack([angles.cos(), angles.sin()], 1)
+        weights = self.ratio ** -torch.arange(self.modes, dtype=torch.float64)
+        return GaussianMixture.isotropic(means, self.spread**2, weights)
+
+
+@dataclass(frozen=True)
+class PlaneRecipe:
+    """How a denoiser for points in the plane is made; every field is a JSON value."""
+
+    points: int = 20_000
+    width: int = 64
+    depth: int = 2
+    steps: int = 2000
+    batch: int = 256
+    learning_rate: float = 2e-3
+    average: float = 0.995
+
+
+def train_plane(name: str, circle: Circle, recipe: PlaneRecipe, seed: int) -> dict:
+    """Train a denoiser for the process called `name` (see `named_process`).
+
+    Returns "weights" (text, half precision), "losses" (means of 100 steps) and "parameters".
+    """
+    data, initial, training = (torch.Generator().manual_seed(3 * seed + i) for i in range(3))
+    points = circle.mixture().sample(recipe.points, data).float()
+    with seeded(initial):
+        network = ScoreMLP((2,), recipe.width, recipe.depth)
+    settings = DenoiserSettings(
+        recipe.steps, recipe.batch, recipe.learning_rate, average=recipe.average, warm_up=0.3
+    )
+    curve = train_denoiser(network, named_process(name), Images(points), settings, training)
+    return {
+        "weights": pack_weights(network),
+        "losses": curve.smoothed(100),
+        "parameters": parameter_count(network),
+    }
+
+
+def plane_network(weights: str | dict[str, Tensor], recipe: PlaneRecipe) -> ScoreMLP:
+    """Return the network that `train_plane` left behind."""
+    network = ScoreMLP((2,), recipe.width, recipe.depth)
+    if isinstance(weights, str):
+        load_packed(network, weights)
+    else:
+        network.load_state_dict(weights)
+    return network.eval()

@@ -1,0 +1,1 @@
+"""Matrix calculus: rules of differentiation, and how they are checked."""

@@ -1,0 +1,1 @@
+"""The Transformer: its layers, its decoding, its tasks and experiments."""

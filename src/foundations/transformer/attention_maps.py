@@ -1,0 +1,48 @@
+"""Where a trained Transformer looks while it translates the small language pair."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from src.foundations.transformer.attention import record_attention
+from src.foundations.transformer.language_pair import (
+    NOUNS,
+    Clause,
+    clause_batch,
+    english,
+    translation,
+)
+from src.foundations.transformer.model import Transformer
+
+_NOUNS = {form for noun in NOUNS for form in noun[:2]}
+
+
+def cross_attention(
+    network: Transformer, clauses: list[Clause]
+) -> Float[Tensor, "clauses heads target source"]:
+    """Return the last decoder layer's weights over the source while each target word is chosen.
+
+    Row t is the step that writes target word t, the words before it being the right ones; the last
+    row of a clause writes the end mark. Rows and columns past a clause's end mean nothing.
+    """
+    batch = clause_batch(clauses)
+    with record_attention(network) as maps, torch.no_grad():
+        network(batch.source, batch.target[:, :-1])
+    last = len(network.decoder) - 1
+    return maps[f"decoder.{last}.cross_attention"][0]
+
+
+def attention_shares(network: Transformer, clauses: list[Clause]) -> Float[Tensor, "heads places"]:
+    """Return each head's mean weight, while the verb is written, on three kinds of source words.
+
+    The kinds: the verb itself, the noun that the verb agrees with, and all other nouns together.
+    """
+    weights = cross_attention(network, clauses)
+    rows = []
+    for number, clause in enumerate(clauses):
+        words = translation(clause)
+        verb, at = words[-1], weights[number, :, len(words) - 1]
+        places = [i for i, word in enumerate(english(clause)) if word in _NOUNS]
+        others = [i for i in places if i != verb.controller]
+        rows.append(torch.stack([at[:, verb.source], at[:, verb.controller], at[:, others].sum(1)]))
+    return torch.stack(rows).mean(0).T

@@ -1,0 +1,143 @@
+"""Machine translation on real text: Multi30k, joint byte-pair encoding, batches by tokens, BLEU.
+
+Multi30k (Elliott et al., 2016): captions of photographs in English with German translations by
+professionals: 29,000 training, 1,014 validation and 1,000 test pairs.
+"""
+
+import gzip
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import sacrebleu
+import sentencepiece
+import torch
+
+from src.foundations.transformer.sequence_tasks import BOS, EOS, PAD, Batch, make_batch
+
+SPLITS = {"train": 29_000, "val": 1_014, "test_2016_flickr": 1_000}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Sentence pairs: `source[i]` translates to `target[i]`."""
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.source)
+
+
+def load_multi30k(folder: Path, split: str, source: str = "de", target: str = "en") -> Corpus:
+    """Read one split of Multi30k from the folder of its `.gz` files.
+
+    Raises:
+        ValueError: if the split is unknown or does not hold the published number of pairs.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; valid: {', '.join(SPLITS)}")
+    sides = []
+    for language in (source, target):
+        with gzip.open(Path(folder) / f"{split}.{language}.gz", "rt", encoding="utf-8") as lines:
+            sides.append(tuple(line.strip() for line in lines))
+    if any(len(side) != SPLITS[split] for side in sides):
+        found = " and ".join(str(len(side)) for side in sides)
+        raise ValueError(f"split {split} should hold {SPLITS[split]} lines a side, found {found}")
+    return Corpus(*sides)
+
+
+class Subwords:
+    """Byte-pair encoding shared by both languages (Sennrich et al., 2016), by sentencepiece.
+
+    Learnt from the training text alone. Ids 0, 1, 2 are `PAD`, `BOS`, `EOS`; id 3 is an unknown
+    character.
+    """
+
+    def __init__(self, corpus: Corpus, size: int) -> None:
+        """Learn `size` pieces from both sides of `corpus`."""
+        model = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter([*corpus.source, *corpus.target]),
+            model_writer=model,
+            model_type="bpe",
+            vocab_size=size,
+            pad_id=PAD,
+            bos_id=BOS,
+            eos_id=EOS,
+            unk_id=3,
+            num_threads=1,
+            minloglevel=2,
+        )
+        self._model = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+
+    def __len__(self) -> int:
+        """Return the number of ids."""
+        return self._model.vocab_size()
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a sentence, without BOS and EOS."""
+        return self._model.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the sentence of ids, up to the first EOS; special ids are left out."""
+        ids = list(ids)
+        ids = ids[: ids.index(EOS)] if EOS in ids else ids
+        return self._model.decode([i for i in ids if i not in (PAD, BOS)])
+
+    def pieces(self, text: str) -> list[str]:
+        """Return the pieces of a sentence as text ("▁" marks the beginning of a word)."""
+        return self._model.encode(text, out_type=str)
+
+
+def token_batches(
+    pairs: Sequence[tuple[list[int], list[int]]], tokens: int, generator: torch.Generator
+) -> Iterator[Batch]:
+    """Yield batches of pairs of similar length without end, reshuffled in every epoch.
+
+    A batch holds as many pairs as keep both its padded sides within `tokens` ids (at least one
+    pair), so that little time is spent on padding.
+    """
+    while True:
+        # Sorting by length within noise keeps lengths similar but the batches different.
+        noise = torch.rand(len(pairs), generator=generator).tolist()
+        keys = [max(len(s), len(t)) + noise[i] for i, (s, t) in enumerate(pairs)]
+        order = sorted(range(len(pairs)), key=keys.__getitem__)
+        groups = list(_groups(order, pairs, tokens))
+        for i in torch.randperm(len(groups), generator=generator).tolist():
+            yield make_batch([pairs[j] for j in groups[i]])
+
+
+def _groups(
+    order: list[int], pairs: Sequence[tuple[list[int], list[int]]], tokens: int
+) -> Iterator[list[int]]:
+    """Cut `order` into runs whose padded size stays within `tokens` (both sides, with BOS, EOS)."""
+    group: list[int] = []
+    longest = 0
+    for i in order:
+        length = max(len(pairs[i][0]), len(pairs[i][1]) + 2)
+        if group and max(longest, length) * (len(group) + 1) > tokens:
+            yield group
+            group, longest = [], 0
+        group.append(i)
+        longest = max(longest, length)
+    if group:
+        yield group
+
+
+def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[float, str]:
+    """Return corpus BLEU in [0, 100] and sacreBLEU's signature, which fixes every choice in it."""
+    metric = sacrebleu.metrics.BLEU()
+    score = metric.corpus_score(list(hypotheses), [list(references)])
+    return score.score, str(metric.get_signature())
+
+
+def grouped_bleu(hypotheses: Sequence[str], references: Sequence[str], groups: int) -> list[float]:
+    """Return the corpus BLEU of each of `groups` interleaved, equally large groups of sentences.
+
+    Sentence i belongs to group i modulo `groups`, so neighbouring sentences fall into different
+    groups. A group is a small corpus: unlike a single sentence it has 4-gram matches.
+    """
+    return [bleu(hypotheses[g::groups], references[g::groups])[0] for g in range(groups)]

@@ -1,0 +1,1 @@
+"""Graph framelets: the transform, convolution, pooling, experiments."""

@@ -1,0 +1,193 @@
+"""Graph convolution in the framelet domain, with ReLU or with shrinkage (UFGConv-R and UFGConv-S).
+
+From "How Framelets Enhance Graph Neural Networks" (Zheng et al., ICML 2021, arXiv 2102.06986). With
+the framelet analysis W, its transpose V and one factor theta for every node and block,
+
+    UFGConv-R:  relu(V diag(theta) W X' + bias),
+    UFGConv-S:  V shrink(diag(theta) W X') + bias,        X' = X weight.
+
+Shrinkage moves the high-pass coefficients towards 0 and sets small ones to 0, as in Donoho's
+denoising (1995). theta belongs to nodes: a network works on the graph it was built for, only.
+"""
+
+from math import log, sqrt
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from src.common.graphs.networks import Dropout
+from src.common.graphs.sparse_products import SparseFeatures
+from src.gnn.framelets.transform import FrameletTransform
+
+Activation = Literal["relu", "shrinkage", "none"]
+Scales = Literal["released", "per-block"]
+Shrinkage = Literal["soft", "hard"]
+
+
+def soft_shrinkage(z: Tensor, threshold: float | Tensor) -> Tensor:
+    """Return sign(z) max(|z| - threshold, 0); the gradient is 0 where |z| <= threshold.
+
+    Args:
+        z: any shape.
+        threshold: at least 0; a tensor is broadcast.
+    """
+    if isinstance(threshold, Tensor):
+        return z.sign() * F.relu(z.abs() - threshold)
+    return F.softshrink(z, threshold)
+
+
+def hard_shrinkage(z: Tensor, threshold: float | Tensor) -> Tensor:
+    """Return z where |z| > threshold and 0 elsewhere; arguments as `soft_shrinkage`."""
+    return torch.where(z.abs() > threshold, z, 0)
+
+
+def universal_threshold(num_nodes: int, sigma: float) -> float:
+    """Return sigma sqrt(2 ln n / n): Donoho's threshold for n coefficients, over sqrt(n)."""
+    return sigma * sqrt(2 * log(num_nodes) / num_nodes)
+
+
+def block_energies(c: Float[Tensor, "blocks nodes d"]) -> Float[Tensor, " high_pass"]:
+    """Return each high-pass block's energy, divided by that of the first of them.
+
+    They are the scales e_(k, l) by which the paper multiplies the threshold of block (k, l).
+    """
+    energies = c[1:].square().sum(dim=(1, 2))
+    return energies / energies[0].clamp(min=torch.finfo(c.dtype).tiny)
+
+
+def nonzero_share(c: Float[Tensor, "blocks nodes d"]) -> float:
+    """Return the share of all coefficients, low-pass ones included, that are not zero."""
+    return float(torch.count_nonzero(c)) / c.numel()
+
+
+class UFGConv(nn.Module):
+    """One framelet convolution on the graph of `transform`.
+
+    Attributes:
+        weight: (inputs, outputs).
+        theta: (blocks, nodes, 1), the spectral filter, drawn from [0.9, 1.1].
+        bias: (outputs,).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        num_nodes: int,
+        transform: FrameletTransform,
+        activation: Activation = "relu",
+        sigma: float = 1.0,
+        scales: Scales = "released",
+        keep_details: bool = True,
+        shrinkage: Shrinkage = "soft",
+    ) -> None:
+        """Draw the parameters from PyTorch's global generator, in the transform's number type.
+
+        Args:
+            inputs, outputs: features of a node before and after.
+            num_nodes: of the graph; the transform must agree.
+            transform: the graph's framelet transform.
+            activation: "relu", "shrinkage", or "none" for a layer that stays linear.
+            sigma: multiplies the threshold of shrinkage, at least 0; 0 shrinks nothing.
+            scales: "per-block" multiplies a block's threshold by its relative energy, as the
+                paper says; the "released" code means to, and multiplies by 1.
+            keep_details: False sets every high-pass coefficient to 0 (a control of ours).
+            shrinkage: "soft" or "hard".
+
+        Raises:
+            ValueError: for unknown words, a negative sigma, or another graph's transform.
+        """
+        super().__init__()
+        _among("activation", activation, ("relu", "shrinkage", "none"))
+        _among("scales", scales, ("released", "per-block"))
+        _among("shrinkage", shrinkage, ("soft", "hard"))
+        if sigma < 0:
+            raise ValueError(f"sigma must be at least 0, not {sigma}")
+        if num_nodes != transform.num_nodes:
+            raise ValueError(f"the transform has {transform.num_nodes} nodes, not {num_nodes}")
+        self.transform, self.activation, self.scales = transform, activation, scales
+        self.keep_details, self.shrink = keep_details, _SHRINKAGES[shrinkage]
+        self.threshold = universal_threshold(num_nodes, sigma)
+        kind = {"dtype": transform.dtype}
+        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(inputs, outputs, **kind)))
+        theta = torch.empty(transform.num_blocks, num_nodes, 1, **kind).uniform_(0.9, 1.1)
+        self.theta = nn.Parameter(theta)
+        self.bias = nn.Parameter(torch.zeros(outputs, **kind))
+
+    def forward(
+        self, x: Float[Tensor, "nodes inputs"] | SparseFeatures
+    ) -> Float[Tensor, "nodes outputs"]:
+        """Return the new features of the nodes."""
+        out = self.transform.synthesis(self.coefficients(x)) + self.bias
+        return F.relu(out) if self.activation == "relu" else out
+
+    def coefficients(
+        self, x: Float[Tensor, "nodes inputs"] | SparseFeatures
+    ) -> Float[Tensor, "blocks nodes outputs"]:
+        """Return what is synthesised: filtered, and shrunk where this layer shrinks."""
+        c = self.theta * self.transform.analysis(x @ self.weight)
+        if not self.keep_details:
+            return torch.cat([c[:1], torch.zeros_like(c[1:])])
+        if self.activation != "shrinkage":
+            return c
+        threshold = self.threshold
+        if self.scales == "per-block":
+            threshold = threshold * block_energies(c)[:, None, None]
+        return torch.cat([c[:1], self.shrink(c[1:], threshold)])
+
+
+class UFGNetwork(nn.Module):
+    """Two framelet convolutions, dropout between them; called like `src.common.graphs.networks`.
+
+    With `activation="relu"` the second layer stays linear; with "shrinkage" both shrink.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        hidden: int,
+        classes: int,
+        num_nodes: int,
+        transform: FrameletTransform,
+        activation: Activation = "relu",
+        dropout: float = 0.5,
+        sigma: float = 1.0,
+        scales: Scales = "released",
+        keep_details: bool = True,
+        shrinkage: Shrinkage = "soft",
+    ) -> None:
+        """Build the network for one graph; arguments as `UFGConv`, `dropout` in [0, 1)."""
+        super().__init__()
+        options = {
+            "sigma": sigma,
+            "scales": scales,
+            "keep_details": keep_details,
+            "shrinkage": shrinkage,
+        }
+        last: Activation = "none" if activation == "relu" else activation
+        self.first = UFGConv(features, hidden, num_nodes, transform, activation, **options)
+        self.second = UFGConv(hidden, classes, num_nodes, transform, last, **options)
+        self.dropout = Dropout(dropout)
+
+    def forward(
+        self, x: Float[Tensor, "nodes features"] | SparseFeatures
+    ) -> Float[Tensor, "nodes classes"]:
+        """Return the logits of every node."""
+        return self.second(self.dropout(self.first(x)))
+
+    def nonzero_shares(self, x: Float[Tensor, "nodes features"] | SparseFeatures) -> list[float]:
+        """Return each layer's share of coefficients that are not zero, without dropout."""
+        with torch.no_grad():
+            c = self.first.coefficients(x)
+            return [nonzero_share(c), nonzero_share(self.second.coefficients(self.first(x)))]
+
+
+_SHRINKAGES = {"soft": soft_shrinkage, "hard": hard_shrinkage}
+
+
+def _among(name: str, word: str, words: tuple[str, ...]) -> None:
+    if word not in words:
+        raise ValueError(f"{name} must be one of {', '.join(words)}, not {word!r}")

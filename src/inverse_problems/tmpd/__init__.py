@@ -1,0 +1,1 @@
+"""Tweedie moment projected diffusions and the methods they are compared with."""

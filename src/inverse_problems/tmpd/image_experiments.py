@@ -1,0 +1,260 @@
+"""Restoration of images with a learned prior: quality, diversity and honesty of every method.
+
+Every method restores the same test images from the same observations, with the same network, grid
+and noise, and draws `SAMPLES` = 19 restorations of each. Nineteen, because of what their smallest
+and largest values say: if the truth and the samples are independent draws of one law, the truth is
+equally likely to have any of the 20 ranks, so it lies between the extremes with probability
+18 / 20 = 0.9. The share of pixels where it does measures, without any fit, whether a method is as
+uncertain as it should be.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from src.common.diffusion.denoising import network_score
+from src.common.diffusion.processes import Process, Score
+from src.common.diffusion.samplers import ancestral, time_grid
+from src.common.images.blur import Blur, gaussian_kernel
+from src.common.images.feature_network import FeatureNetwork, features
+from src.common.images.models import ImageRecipe, load_image_classifier, load_image_model
+from src.common.images.operators import AveragePooling, Inpainting, LinearOperator
+from src.common.images.quality import psnr, ssim
+from src.common.images.sets import ImageSet, image_set
+from src.inverse_problems.tmpd.ddrm import ddrm
+from src.inverse_problems.tmpd.guidance import dps, pigdm
+from src.inverse_problems.tmpd.tweedie import tmpd
+
+SAMPLES = 19
+TASKS = ("inpainting", "super-resolution", "deblurring")
+METHODS = ("TMPD", "TMPD, row sums", "PiGDM", "DPS", "DDRM")
+_FLOOR = 1e-2  # of TMPD's denominators, sensible for learned networks
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """What is restored, and with how much effort; every field is a JSON value.
+
+    Attributes:
+        task: one of `TASKS`: the right half of the image is hidden; squares of pixels are averaged
+            (4 x 4, or 2 x 2 for images of 8 x 8); the image is blurred by a Gaussian.
+        sigma: noise of the observation, on the scale on which pixels are in [-1, 1].
+        steps: of the ancestral sampler, one network evaluation each.
+        images: how many test images.
+        first: the first of them.
+    """
+
+    task: str
+    sigma: float
+    steps: int = 100
+    images: int = 16
+    first: int = 0
+
+
+def degradation(task: str, shape: tuple[int, ...]) -> LinearOperator:
+    """Return the operator of a task for images (channels, height, width).
+
+    Raises:
+        ValueError: for an unknown task.
+    """
+    if task not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}, not {task!r}")
+    side = shape[-1]
+    if task == "inpainting":
+        mask = torch.ones(shape, dtype=torch.bool)
+        mask[..., side // 2 :] = False
+        return Inpainting(shape, mask)
+    if task == "super-resolution":
+        return AveragePooling(shape, 2 if side <= 8 else 4)
+    return Blur(shape, gaussian_kernel(5 if side <= 8 else 9, side / 12))
+
+
+def restore(
+    method: str,
+    network: torch.nn.Module,
+    process: Process,
+    operator: LinearOperator,
+    y: Float[Tensor, " batch *observation"],
+    setting: Restoration,
+    seed: int,
+    dps_step: float = 1.0,
+) -> Float[Tensor, "batch channels height width"]:
+    """Draw one restoration of each observation; equal seeds give every method equal noise.
+
+    Args:
+        method: one of `METHODS`.
+        network: the prior's denoiser, trained for `process`.
+        process: whose state is the noisy image.
+        operator: H.
+        y: observations.
+        setting: noise and steps.
+        seed: of the sampler.
+        dps_step: DPS's step size; no other method looks at it.
+
+    Raises:
+        ValueError: for an unknown method.
+    """
+    generator = torch.Generator(device=y.device).manual_seed(seed)
+    state = process.start((len(y), *operator.image_shape), generator, dtype=y.dtype)
+    grid = time_grid(setting.steps)
+    score = network_score(network, process)
+    if method == "DDRM":
+        return ddrm(process, score, operator, y, setting.sigma, state, grid, generator)
+    guided = _guided(method, score, process, operator, y, setting.sigma, grid, dps_step)
+    return ancestral(process, guided, state, grid, generator)
+
+
+def _guided(
+    method: str,
+    score: Score,
+    process: Process,
+    operator: LinearOperator,
+    y: Tensor,
+    sigma: float,
+    grid: Tensor,
+    dps_step: float,
+) -> Score:
+    if method == "TMPD":
+        return tmpd(score, process, operator, y, sigma, "full", chunk_size=16, floor=_FLOOR)
+    if method == "TMPD, row sums":
+        return tmpd(score, process, operator, y, sigma, "row_sum", floor=_FLOOR)
+    if method == "PiGDM":
+        return pigdm(score, process, operator, y, sigma, grid=grid)
+    if method == "DPS":
+        return dps(score, process, operator, y, dps_step, grid)
+    raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+
+
+def observe(
+    images: Float[Tensor, "images channels height width"],
+    operator: LinearOperator,
+    sigma: float,
+    seed: int,
+) -> Tensor:
+    """Return noisy observations of images, the same for every method."""
+    clean = operator(images)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(clean.shape, generator=generator, dtype=clean.dtype)
+    return clean + sigma * noise.to(clean.device)
+
+
+def restore_images(
+    recipe: ImageRecipe,
+    weights: str,
+    classifier: str,
+    process: Process,
+    setting: Restoration,
+    method: str,
+    seed: int,
+    dps_step: float = 1.0,
+    device: str = "cpu",
+) -> dict[str, list[float]]:
+    """Restore test images `SAMPLES` times each, and judge the restorations: a unit of a run.
+
+    Args:
+        recipe, weights: the prior and its packed weights.
+        classifier: packed weights of the classifier in whose features distances are taken.
+        process, setting, method, dps_step, device: see `restore`.
+        seed: of the observations and of the sampler.
+
+    Returns:
+        For each image what `judge` returns.
+    """
+    found = image_set(recipe.data)
+    truth = found.test[setting.first : setting.first + setting.images].to(device)
+    network = load_image_model(recipe, weights, device)
+    judge_by = load_image_classifier(recipe.shape, found.number_of_classes, classifier, device)
+    samples = sample_restorations(network, process, setting, method, truth, seed, dps_step)
+    return judge(samples, truth, judge_by, varying_pixels(found).to(device))
+
+
+def sample_restorations(
+    network: torch.nn.Module,
+    process: Process,
+    setting: Restoration,
+    method: str,
+    truth: Float[Tensor, "images channels height width"],
+    seed: int,
+    dps_step: float = 1.0,
+) -> Float[Tensor, "images samples channels height width"]:
+    """Return `SAMPLES` restorations of each image from one observation of it."""
+    operator = degradation(setting.task, tuple(truth.shape[1:]))
+    y = observe(truth, operator, setting.sigma, seed).repeat_interleave(SAMPLES, 0)
+    drawn = restore(method, network, process, operator, y, setting, seed + 1, dps_step)
+    return drawn.unflatten(0, (len(truth), SAMPLES))
+
+
+def varying_pixels(images: ImageSet) -> Tensor:
+    """Return where the training images differ (channels, height, width): corners never do."""
+    return images.train.std(0) > 0.05
+
+
+@torch.no_grad()
+def judge(
+    samples: Float[Tensor, "images samples channels height width"],
+    truth: Float[Tensor, "images channels height width"],
+    network: FeatureNetwork,
+    varying: Tensor,
+) -> dict[str, list[float]]:
+    """Return for each image how good its restorations are.
+
+    Returns:
+        psnr: of the mean of the samples, in decibels.
+        ssim: of single samples, their mean.
+        feature: distance of single samples to the truth in the features of the classifier.
+        coverage: share of the varying pixels between the smallest and the largest sample.
+        spread: standard deviation of the samples, mean over the varying pixels.
+        stable: share of samples that are finite and stay within [-2, 2] on average of squares.
+    """
+    stable = samples.flatten(2).square().mean(2) < 4  # comparisons with nan are false
+    kept = samples.nan_to_num(0.0, 1.0, -1.0).clamp(-1, 1)
+    count = samples.shape[1]
+    window = 7 if truth.shape[-1] <= 8 else 11
+    alike = ssim(kept.flatten(0, 1), truth.repeat_interleave(count, 0), window=window)
+    away = features(network, kept.flatten(0, 1)).unflatten(0, (-1, count))
+    distance = (away - features(network, truth)[:, None]).norm(dim=2)
+    # Values at the ends of the range: a truth of exactly -1 is inside if a sample goes below it.
+    inside = (samples.amin(1) <= truth) & (truth <= samples.amax(1))
+    columns = {
+        "psnr": psnr(kept.mean(1), truth),
+        "ssim": alike.unflatten(0, (-1, count)).mean(1),
+        "feature": distance.mean(1),
+        "coverage": inside[:, varying].double().mean(1),
+        "spread": kept.std(1)[:, varying].mean(1),
+        "stable": stable.double().mean(1),
+    }
+    return {name: _rounded(values) for name, values in columns.items()}
+
+
+def tune_dps(
+    recipe: ImageRecipe,
+    weights: str,
+    process: Process,
+    setting: Restoration,
+    candidates: Sequence[float],
+    seed: int,
+    device: str = "cpu",
+) -> dict[str, list[float]]:
+    """Return the mean PSNR of single DPS samples for each candidate step size.
+
+    Use other images than those that are reported.
+    """
+    truth = image_set(recipe.data).test[setting.first : setting.first + setting.images].to(device)
+    network = load_image_model(recipe, weights, device)
+    operator = degradation(setting.task, tuple(truth.shape[1:]))
+    y = observe(truth, operator, setting.sigma, seed)
+    values = []
+    for step in candidates:
+        drawn = restore("DPS", network, process, operator, y, setting, seed + 1, step)
+        values.append(float(psnr(drawn.nan_to_num(0.0, 1.0, -1.0).clamp(-1, 1), truth).mean()))
+    return {"steps": list(candidates), "psnr": values}
+
+
+def _rounded(values: Tensor) -> list[float]:
+    """Return plain numbers; an infinite PSNR becomes that of one grey level out of 256."""
+    largest = 20 * math.log10(255)
+    return [round(min(float(v), largest) if v == v else 0.0, 6) for v in values]

@@ -1,0 +1,269 @@
+"""Experiments on mixture priors: distance to the exact posterior, DPS's constant, stability.
+
+Each function is one unit of the chapter's run: plain numbers in, plain numbers out. All methods of
+a unit get the same problems, the same number of steps and (but for DDRM, which has a sampler of its
+own) the ancestral sampler, DPS's. The distance is the sliced Wasserstein-1 distance of the samples
+to as many exact posterior samples, one number a problem; `floor` is that of two sets of exact ones.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from src.common.diffusion.processes import Process, Score
+from src.common.diffusion.samplers import ancestral, euler_maruyama, time_grid
+from src.common.statistics.sample_distances import random_directions, sliced_wasserstein
+from src.inverse_problems.tmpd.ddrm import ddrm
+from src.inverse_problems.tmpd.guidance import dps, dps_continuous, dps_likelihood, pigdm
+from src.inverse_problems.tmpd.mixture_problems import (
+    MixtureProblems,
+    MixtureSetting,
+    ProblemOperator,
+    draw_problems,
+    forward_process,
+    posterior_score,
+    prior_moments,
+    unobserved_std,
+)
+from src.inverse_problems.tmpd.tweedie import tmpd
+
+PUBLISHED_STEP = 1.0
+"""DPS's default constant, for images in [-1, 1] and 1000 steps."""
+
+STEPS_OF_DPS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+"""The grid on which DPS's constant is tuned."""
+
+LARGEST = 1e6
+"""Distances above this one, and those of samples that are no numbers, are given as this one."""
+
+# Also known: "pigdm discrete", "dps likelihood", "dps continuous" (strength: steps * dps_step).
+METHODS = ("exact", "full", "diagonal", "row_sum", "pigdm", "dps", "dps published", "ddrm")
+DDRM_ETA = 0.85
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much is computed.
+
+    Attributes:
+        process: "vp" or "ve".
+        samples: of each problem.
+        steps: of the sampler.
+        directions: of the sliced distance.
+        sampler: "ancestral" or "euler_maruyama" (not for DPS, which is defined by its step).
+        double: compute in double precision.
+    """
+
+    process: str = "vp"
+    samples: int = 500
+    steps: int = 1000
+    directions: int = 500
+    sampler: str = "ancestral"
+    double: bool = False
+
+
+def compare(
+    setting: MixtureSetting,
+    budget: Budget,
+    seed: int,
+    dps_step: float = PUBLISHED_STEP,
+    methods: tuple[str, ...] | list[str] = METHODS,
+) -> dict[str, list[float]]:
+    """Return each method's distance to the posterior, one number a problem, and the floor.
+
+    Args:
+        setting: what the problems are like.
+        budget: how much is computed.
+        seed: of the problems and of the samplers.
+        dps_step: DPS's constant, tuned on other problems (`tuned_step`).
+        methods: some of METHODS.
+    """
+    problems = draw_problems(setting, _generator(seed, "problems", setting))
+    ruler = _Ruler(problems, budget, seed)
+    found = {"floor": ruler.floor()}
+    for method in methods:
+        # The same noise for all methods: their differences are paired.
+        samples = draw(problems, budget, method, _generator(seed, "sampler", setting), dps_step)
+        eta = DDRM_ETA if method == "ddrm" else None
+        found[method] = ruler.distances(samples, eta)
+    return found
+
+
+def sensitivity(
+    setting: MixtureSetting, budget: Budget, seed: int, steps: list[float] | tuple[float, ...]
+) -> dict[str, list[list[float]]]:
+    """Return DPS's distances for each constant of `steps`, (constants, problems)."""
+    problems = draw_problems(setting, _generator(seed, "problems", setting))
+    ruler = _Ruler(problems, budget, seed)
+    rows = []
+    for step in steps:
+        generator = _generator(seed, "sampler", setting)
+        rows.append(ruler.distances(draw(problems, budget, "dps", generator, step)))
+    return {"dps": rows, "floor": [ruler.floor()]}
+
+
+def tuned_step(setting: MixtureSetting, budget: Budget, seed: int, problems: int = 8) -> float:
+    """Return the constant of STEPS_OF_DPS with the smallest mean distance on other problems."""
+    setting = replace(setting, problems=problems)
+    rows = sensitivity(setting, budget, _apart(seed), STEPS_OF_DPS)["dps"]
+    means = [sum(row) / len(row) for row in rows]
+    return STEPS_OF_DPS[means.index(min(means))]
+
+
+def stability(
+    setting: MixtureSetting,
+    budget: Budget,
+    seed: int,
+    dps_step: float = PUBLISHED_STEP,
+    methods: tuple[str, ...] | list[str] = METHODS,
+) -> dict[str, list[float]]:
+    """Return the share of each method's samples that are stable, one number a problem.
+
+    A sample is stable if its coordinates are finite numbers and its squared distance to the mean
+    of the prior is at most 3 times the mean one of the prior's samples. (The farthest components
+    are at 2 times; the definition was written before any result was seen.) It says whether a
+    sampler blows up, not whether it is right.
+    """
+    problems = draw_problems(setting, _generator(seed, "problems", setting))
+    rest = (setting.dim - problems.means.shape[2]) * setting.variance
+    usual = problems.means.square().sum(2).mean() + setting.dim * setting.variance
+    found = {}
+    for method in methods:
+        samples = draw(problems, budget, method, _generator(seed, "sampler", setting), dps_step)
+        sizes = samples.double().square().sum(2) + rest
+        # A comparison with NaN is false, so samples that are no numbers are not stable.
+        found[method] = (sizes <= 3 * usual).double().mean(1).tolist()
+    return found
+
+
+def draw(
+    problems: MixtureProblems,
+    budget: Budget,
+    method: str,
+    generator: torch.Generator,
+    dps_step: float = PUBLISHED_STEP,
+) -> Tensor:
+    """Return a method's samples in the problems' coordinates, (problem, samples, r)."""
+    dtype = torch.float64 if budget.double else torch.float32
+    process = forward_process(budget.process, problems.setting.dim)
+    count, _, r = problems.means.shape
+    grid = _grid(budget)
+    state = process.start((count * budget.samples, r), generator, dtype)
+    if method == "ddrm":
+        score, operator, y = _pieces(problems, process, budget.samples, dtype)
+        sigma = problems.setting.sigma
+        drawn = ddrm(process, score, operator, y, sigma, state, grid, generator, eta=DDRM_ETA)
+    else:
+        score = guided_score(problems, process, method, budget.samples, dtype, grid, dps_step)
+        sampler = ancestral if budget.sampler == "ancestral" else euler_maruyama
+        drawn = sampler(process, score, state, grid, generator)
+    return drawn.unflatten(0, (count, budget.samples))
+
+
+def guided_score(
+    problems: MixtureProblems,
+    process: Process,
+    method: str,
+    samples: int,
+    dtype: torch.dtype,
+    grid: Tensor,
+    dps_step: float = PUBLISHED_STEP,
+) -> Score:
+    """Return a method's score of all problems' samples at once, (problem sample) rows."""
+    if method == "exact":
+        return posterior_score(problems, process, samples, dtype)
+    score, operator, y = _pieces(problems, process, samples, dtype)
+    moments = prior_moments(problems, process, samples, dtype)
+    parts, sigma = (score, process, operator, y), problems.setting.sigma
+    if method == "dps":
+        return dps(*parts, dps_step, grid, moments=moments)
+    if method == "dps published":
+        return dps(*parts, PUBLISHED_STEP, grid, moments=moments)
+    if method == "dps continuous":
+        return dps_continuous(*parts, (len(grid) - 1) * dps_step, moments=moments)
+    if method == "dps likelihood":
+        return dps_likelihood(*parts, sigma, moments=moments)
+    if method == "pigdm":
+        return pigdm(*parts, sigma, moments=moments)
+    if method == "pigdm discrete":
+        return pigdm(*parts, sigma, grid=grid, moments=moments)
+    return tmpd(*parts, sigma, method, moments=moments, rows=_all_rows)
+
+
+def _pieces(
+    problems: MixtureProblems, process: Process, samples: int, dtype: torch.dtype
+) -> tuple[Score, ProblemOperator, Tensor]:
+    moments = prior_moments(problems, process, samples, dtype)
+    y = problems.y.repeat_interleave(samples, 0).to(dtype)
+
+    def score(u: Tensor, t: Tensor) -> Tensor:
+        return moments(u, t).score
+
+    return score, ProblemOperator(problems, samples, dtype), y
+
+
+def _all_rows(
+    pull: Callable[[Tensor], Tensor], cotangents: Tensor, chunk_size: int | None = None
+) -> Tensor:
+    """Pull all rows back at once: the closed form takes any number of them."""
+    return pull(cotangents)
+
+
+def _grid(budget: Budget) -> Tensor:
+    return time_grid(budget.steps)
+
+
+class _Ruler:
+    """Measures samples of every problem against exact ones, along the same directions."""
+
+    def __init__(self, problems: MixtureProblems, budget: Budget, seed: int) -> None:
+        self._problems, self._budget, self._seed = problems, budget, seed
+        self._generator = _generator(seed, "ruler", problems.setting)
+        dim = problems.setting.dim
+        self._directions = random_directions(dim, budget.directions, self._generator)
+        spread = problems.setting.variance**0.5
+        self._exact, again = (
+            self._lifted(
+                problems.posterior(budget.samples, self._generator), spread, self._generator
+            )
+            for _ in range(2)
+        )
+        self._floor = self._against_exact(again)
+
+    def floor(self) -> list[float]:
+        """Return the distances of a second set of exact samples."""
+        return self._floor
+
+    def distances(self, samples: Tensor, eta: float | None = None) -> list[float]:
+        """Return the distances of a sampler's samples (problem, samples, r)."""
+        setting, budget = self._problems.setting, self._budget
+        process = forward_process(budget.process, setting.dim)
+        spread = unobserved_std(process, _grid(budget), setting.variance, eta)
+        # The same generator for all methods: their differences are paired.
+        generator = _generator(self._seed, "unobserved", setting)
+        return self._against_exact(self._lifted(samples, spread, generator))
+
+    def _lifted(self, samples: Tensor, spread: float, generator: torch.Generator) -> list[Tensor]:
+        lift = self._problems.lifted
+        return [lift(p, some, spread, generator) for p, some in enumerate(samples)]
+
+    def _against_exact(self, samples: list[Tensor]) -> list[float]:
+        pairs = zip(samples, self._exact, strict=True)
+        distances = [sliced_wasserstein(a, b, self._directions).item() for a, b in pairs]
+        return [value if value < LARGEST else LARGEST for value in distances]
+
+
+def _generator(seed: int, purpose: str, setting: MixtureSetting) -> torch.Generator:
+    """Return a stream for one purpose; the problems of a seed differ from setting to setting."""
+    about = [seed, purpose, setting.dim, setting.observations]
+    digest = hashlib.sha256(json.dumps(about).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def _apart(seed: int) -> int:
+    """Return a seed that no run of the chapter uses, for tuning."""
+    return 1_000_000 + seed

@@ -1,0 +1,57 @@
+"""How the TMPD chapter sums up what its units return: words, joined measures, table rows."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from src.inverse_problems.tmpd.figures import mean_and_half_interval
+
+Row = Mapping[str, Sequence[float]]
+"""Method -> one number a problem."""
+
+
+def closer(label: str, row: Row) -> str:
+    """Return which of TMPD and PiGDM is closer to the posterior, or that nobody can tell.
+
+    Judged by the 95 % t-interval of the mean logarithm of the paired ratio PiGDM / TMPD.
+    """
+    mean, half = mean_and_half_interval(np.log(row["PiGDM"]) - np.log(row["TMPD"]))
+    side = "TMPD is closer" if mean > half else "PiGDM is closer" if mean < -half else "undecided"
+    return f"{label:13} PiGDM / TMPD {np.exp(mean):.2f}, {side}"
+
+
+def joined(found: Sequence[Sequence[Row]]) -> dict[str, np.ndarray]:
+    """Join tasks in a row, averaged over the noise levels: measure -> one number an image and task.
+
+    Args:
+        found: for each task and each noise level, measure -> one number an image.
+    """
+    return {
+        measure: np.concatenate([np.mean([row[measure] for row in task], axis=0) for task in found])
+        for measure in found[0][0]
+    }
+
+
+def pooled_means(grid: Mapping[tuple, Row]) -> dict[str, dict[str, float]]:
+    """Return each method's mean over problems and numbers of observations, one row a setting.
+
+    Args:
+        grid: (process, dim, observations, sigma) -> method -> one number a problem.
+    """
+    means = {}
+    for p, dim, s in sorted({(p, dim, s) for p, dim, _, s in grid}, reverse=True):
+        cells = [row for (*key, _, sigma), row in grid.items() if [*key, sigma] == [p, dim, s]]
+        means[f"{p.upper()}, d = {dim}, σ = {s:g}"] = {
+            name: float(np.mean([row[name] for row in cells])) for name in cells[0]
+        }
+    return means
+
+
+def lines(
+    kept: Mapping[str, Mapping[str, float]] | None, columns: Sequence[str]
+) -> list[list[str | None]]:
+    """Return the rows of a table of numbers with three digits; a missing number is None."""
+    return [
+        [label, *(f"{row[name]:.3g}" if name in row else None for name in columns)]
+        for label, row in (kept or {}).items()
+    ]

@@ -1,0 +1,1 @@
+"""Embeddings from random walks and their relatives, and the comparison."""

@@ -1,0 +1,109 @@
+"""What AE and MUSAE factorise, exactly, and the vectors of new nodes for known attributes.
+
+The pairs of a long walk have expected shares that powers of the transition matrix give, and
+skip-gram with negative sampling fits the logarithm of share over chance (Levy and Goldberg 2014).
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from src.common.graphs.graph import Graph, transition_matrix
+from src.network_embedding.random_walks.musae import Pairs
+
+
+def expected_shares(
+    graph: Graph, table: Bool[Tensor, "nodes attributes"], distances: list[int]
+) -> Float[Tensor, "nodes attributes"]:
+    """Return the share of each pair (node, attribute) among the pairs of an endless walk.
+
+    At distance r it is proportional to degree(v) (P^r F)[v, f] with P = D^-1 A and F the table of
+    attributes: the walk stands at v with a chance proportional to its degree, forwards and
+    backwards alike because it is reversible.
+
+    Args:
+        graph: undirected; every node has an edge.
+        table: F.
+        distances: the pairs of all of them are pooled.
+    """
+    step = transition_matrix(graph, torch.float64)
+    reached, total = table.double(), torch.zeros(table.shape, dtype=torch.float64)
+    for distance in range(1, max(distances) + 1):
+        reached = step @ reached
+        if distance in distances:
+            total += graph.degree.double()[:, None] * reached
+    return total / total.sum()
+
+
+def negative_chances(
+    shares: Float[Tensor, "nodes attributes"], exponent: float
+) -> Float[Tensor, " attributes"]:
+    """Return the chance of each attribute as a negative: its share to that power, normalised."""
+    frequency = shares.sum(dim=0)
+    powers = torch.where(frequency > 0, frequency**exponent, 0.0)
+    return powers / powers.sum()
+
+
+def log_information(
+    shares: Float[Tensor, "nodes attributes"], negatives: int, exponent: float = 1.0
+) -> Float[Tensor, "nodes attributes"]:
+    """Return log(share / (share of the node x chance of the attribute)) - log(negatives).
+
+    Skip-gram vectors of full size have it for inner products where pairs occur; where none does it
+    is minus infinity. The chance is that of `negative_chances`; with exponent 1 the first term is
+    the pointwise mutual information.
+    """
+    chance = shares.sum(dim=1, keepdim=True) * negative_chances(shares, exponent)
+    return (shares / chance).log() - math.log(negatives)
+
+
+def observed_shares(
+    pairs: Pairs, num_nodes: int, num_attributes: int
+) -> Float[Tensor, "nodes attributes"]:
+    """Return the share of each pair (node, attribute) among observed ones."""
+    cells = pairs.nodes * num_attributes + pairs.attributes
+    counts = torch.bincount(cells, minlength=num_nodes * num_attributes)
+    return counts.reshape(num_nodes, num_attributes).double() / len(cells)
+
+
+def node_vectors_for(
+    shares: Float[Tensor, "nodes attributes"],
+    attribute_vectors: Float[Tensor, "attributes dim"],
+    noise: Float[Tensor, " attributes"],
+    negatives: int,
+    ridge: float = 1e-2,
+    iterations: int = 12,
+) -> Float[Tensor, "nodes dim"]:
+    """Return the best vectors of nodes for given vectors of attributes.
+
+    With the attributes fixed, skip-gram's objective falls apart into one concave problem a node,
+
+        sum_f q[f] log sigma(w . g_f) + negatives sum_f noise[f] log sigma(-w . g_f)
+            - ridge |w|^2 / 2,
+
+    which Newton's method solves. So nodes of another graph with the same attributes get vectors
+    that can be compared with those of the first.
+
+    Args:
+        shares: of the pairs; a node's row, divided by its sum, is q. A node without pairs gets 0.
+        attribute_vectors: g_f.
+        noise: chance of each attribute as a negative; sums to 1.
+        negatives: for each pair.
+        ridge: positive; keeps a node with few pairs bounded.
+        iterations: of Newton's method; steps longer than 4 are shortened to it.
+    """
+    sums = shares.sum(dim=1, keepdim=True)
+    q = torch.where(sums > 0, shares / sums, 0.0).double()
+    g, k = attribute_vectors.double(), negatives * noise.double()
+    w = torch.zeros(len(q), g.shape[1], dtype=torch.float64)
+    ridges = ridge * torch.eye(g.shape[1], dtype=torch.float64)
+    for _ in range(iterations):
+        up = torch.sigmoid(w @ g.T)
+        slope = (q * (1 - up) - k * up) @ g - ridge * w
+        bend = torch.einsum("nf,fa,fb->nab", (q + k) * up * (1 - up), g, g) + ridges
+        move = torch.linalg.solve(bend, slope)
+        length = move.norm(dim=1, keepdim=True)
+        w = w + move * (4 / length.clamp(min=4.0))
+    return torch.where(sums > 0, w, 0.0)

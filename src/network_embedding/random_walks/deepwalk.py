@@ -1,0 +1,46 @@
+"""DeepWalk (Perozzi, Al-Rfou and Skiena 2014): uniform walks read as sentences by skip-gram."""
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from src.common.graphs.graph import Graph
+from src.network_embedding.random_walks.skip_gram import SkipGramSettings, train_walks
+from src.network_embedding.random_walks.walks import uniform_walks, walk_starts
+
+
+@dataclass(frozen=True)
+class DeepWalkSettings:
+    """Walks and training.
+
+    Attributes:
+        dimension: of the vectors; None takes that of `skip_gram`.
+        walks: from every node.
+        steps: of a walk.
+        window: positions on each side that are contexts.
+        skip_gram: negatives, epochs, learning rate.
+    """
+
+    dimension: int | None = None
+    walks: int = 10
+    steps: int = 40
+    window: int = 5
+    skip_gram: SkipGramSettings = field(default_factory=SkipGramSettings)
+
+    @property
+    def training(self) -> SkipGramSettings:
+        """Skip-gram's settings with the dimension asked for."""
+        if self.dimension is None:
+            return self.skip_gram
+        return replace(self.skip_gram, dimension=self.dimension)
+
+
+def deepwalk(
+    graph: Graph, settings: DeepWalkSettings, generator: torch.Generator
+) -> Float[Tensor, "nodes dim"]:
+    """Return every node's vector: walks from all nodes, then skip-gram (algorithms 1 and 2)."""
+    starts = walk_starts(graph.num_nodes, settings.walks, generator)
+    walks = uniform_walks(graph, starts, settings.steps, generator)
+    return train_walks(walks, graph.num_nodes, settings.window, settings.training, generator)[0]

@@ -1,0 +1,181 @@
+"""FastRP: node vectors by a few sparse products with a very sparse random matrix.
+
+Chen, Sultan, Tian, Chen, Skiena (CIKM 2019). Nothing is learned: the powers of the walk's
+transition matrix, with hubs tamed, are projected onto random directions and added up.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.sparse.linalg import svds
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from src.common.graphs.graph import Graph, transition_matrix
+
+
+@dataclass(frozen=True)
+class FastRPSettings:
+    """How to project; the constants are those of the authors' notebook for BlogCatalog.
+
+    Attributes:
+        dimension: of the vectors.
+        weights: of the powers 1, 2, ... of the transition matrix (alpha).
+        beta: column j of every power is multiplied by (degree of j / sum of degrees)^beta;
+            negative tames the hubs.
+        normalise_rows: bring the rows of every power's projection to length 1 before adding up.
+        standardise: bring the columns of the sum to mean 0 and deviation 1.
+    """
+
+    dimension: int = 128
+    weights: tuple[float, ...] = (0.0, 0.0, 1.0, 6.67)
+    beta: float = -0.64
+    normalise_rows: bool = True
+    standardise: bool = True
+
+    def __post_init__(self) -> None:
+        """Reject settings without directions or powers."""
+        if self.dimension < 1 or not any(self.weights):
+            raise ValueError("need at least one dimension and one weight that is not 0")
+
+
+def very_sparse_matrix(
+    rows: int,
+    columns: int,
+    generator: torch.Generator,
+    sparsity: float | None = None,
+    dtype: torch.dtype = torch.float,
+) -> Float[Tensor, "rows columns"]:
+    """Return R with E[R R^T] = I, most of its entries 0 (Li, Hastie, Church, KDD 2006).
+
+    Entries are +-sqrt(s / columns) with probability 1 / (2 s) each, else 0. The matrix is stored
+    dense: the first product with it makes it dense anyway.
+
+    Args:
+        rows, columns: its shape.
+        generator: source of the draws.
+        sparsity: s, greater than 1; None is sqrt(rows), as in the paper.
+        dtype: of the entries.
+
+    Raises:
+        ValueError: for a sparsity of at most 1 (None needs two rows).
+    """
+    s = sqrt(rows) if sparsity is None else sparsity
+    if s <= 1:
+        raise ValueError(f"sparsity must be greater than 1, not {s}")
+    # Only about one entry in s is not 0, so the gaps between those are drawn: geometric numbers.
+    cells, chance = rows * columns, 1 / s
+    expected = cells * chance
+    count = int(expected + 10 * sqrt(expected) + 10)
+    gaps = torch.empty(count, dtype=torch.double).geometric_(chance, generator=generator)
+    place = gaps.cumsum(0).long() - 1
+    signs = torch.randint(2, (count,), generator=generator).to(dtype) * 2 - 1
+    inside = place < cells
+    matrix = torch.zeros(cells, dtype=dtype)
+    matrix[place[inside]] = signs[inside] * sqrt(s / columns)
+    return matrix.view(rows, columns)
+
+
+def degree_factors(graph: Graph, beta: float, dtype: torch.dtype) -> Float[Tensor, " nodes"]:
+    """Return the diagonal of L, (degree / sum of degrees)^beta; 0 for a node without edges."""
+    weights = graph.weights.to(dtype)
+    degree = weights.new_zeros(graph.num_nodes).index_add_(0, graph.edge_index[0], weights)
+    share = degree / degree.sum()
+    return torch.where(share > 0, share, 1.0).pow(beta) * (share > 0)
+
+
+def projected_powers(
+    graph: Graph, projection: Float[Tensor, "nodes dim"], powers: int, beta: float
+) -> list[Float[Tensor, "nodes dim"]]:
+    """Return S L R, S^2 L R, ... by repeated products with S = D^-1 A (algorithm 1).
+
+    No power of S is ever formed: each step multiplies a sparse matrix by a thin one.
+
+    Args:
+        graph: undirected; weights count.
+        projection: R.
+        powers: how many, at least 1.
+        beta: see `FastRPSettings`.
+    """
+    transition = transition_matrix(graph, projection.dtype)
+    factors = degree_factors(graph, beta, projection.dtype)
+    found = [transition @ (factors[:, None] * projection)]
+    for _ in range(powers - 1):
+        found.append(transition @ found[-1])
+    return found
+
+
+def combine(
+    powers: list[Float[Tensor, "nodes dim"]], settings: FastRPSettings
+) -> Float[Tensor, "nodes dim"]:
+    """Return the weighted sum of the powers, normalised and standardised as the settings say."""
+    kept = [(w, power) for w, power in zip(settings.weights, powers, strict=True) if w]
+    total = sum(w * (normalize(p) if settings.normalise_rows else p) for w, p in kept)
+    if not settings.standardise:
+        return total
+    centred = total - total.mean(dim=0)
+    spread = centred.std(dim=0, correction=0)
+    return centred / torch.where(spread > 0, spread, 1.0)
+
+
+def fastrp(
+    graph: Graph, settings: FastRPSettings, generator: torch.Generator
+) -> Float[Tensor, "nodes dim"]:
+    """Return FastRP's vectors.
+
+    Args:
+        graph: undirected; weights count. A node without edges gets the same vector as all others
+            of its kind.
+        settings: see `FastRPSettings`.
+        generator: source of the random matrix.
+    """
+    projection = very_sparse_matrix(graph.num_nodes, settings.dimension, generator)
+    powers = projected_powers(graph, projection, len(settings.weights), settings.beta)
+    return combine(powers, settings)
+
+
+def similarity_matrix(
+    graph: Graph, settings: FastRPSettings, dtype: torch.dtype = torch.double
+) -> Float[Tensor, "nodes nodes"]:
+    """Return the matrix that FastRP projects, formed in full: for small graphs, and for checks.
+
+    With `normalise_rows` the rows of every power are brought to length 1 before they are added
+    up: what FastRP does to their projections, whose lengths are about the same.
+    """
+    identity = torch.eye(graph.num_nodes, dtype=dtype)
+    powers = projected_powers(graph, identity, len(settings.weights), settings.beta)
+    kept = [(w, power) for w, power in zip(settings.weights, powers, strict=True) if w]
+    return sum(w * (normalize(p) if settings.normalise_rows else p) for w, p in kept)
+
+
+def svd_of_similarity(
+    graph: Graph, settings: FastRPSettings, generator: torch.Generator
+) -> Float[Tensor, "nodes dim"]:
+    """Return the best possible reduction of the same matrix: its truncated singular vectors.
+
+    The rows of U diag(sigma) keep the inner products of the matrix's rows as well as any
+    `dimension` coordinates can; FastRP keeps them on average over its random draws. The
+    coordinates are turned at random: no inner product changes, but all columns become alike, as
+    FastRP's are. Otherwise a classifier that standardises columns would blow up the directions of
+    the smallest singular values.
+
+    Args:
+        graph: small enough for (nodes, nodes) matrices.
+        settings: of the matrix; the dimension is that of the result.
+        generator: source of the rotation.
+    """
+    matrix = similarity_matrix(graph, settings)
+    width = min(settings.dimension, graph.num_nodes)
+    if 4 * width > graph.num_nodes:
+        left, values, _ = torch.linalg.svd(matrix)
+    else:  # Lanczos's method; its fixed start makes the result the same in every run
+        start = np.ones(graph.num_nodes)
+        found = svds(matrix.numpy(), width, v0=start, rng=0, return_singular_vectors="u")
+        left, values = torch.from_numpy(found[0].copy()), torch.from_numpy(found[1].copy())
+    kept = (left[:, :width] * values[:width]).to(matrix.dtype)
+    turn, _ = torch.linalg.qr(torch.randn(width, width, generator=generator, dtype=kept.dtype))
+    turned = (kept @ turn).to(torch.float)
+    return turned - turned.mean(dim=0) if settings.standardise else turned

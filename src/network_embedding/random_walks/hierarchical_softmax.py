@@ -1,0 +1,102 @@
+"""Hierarchical softmax, DeepWalk's own objective: P(c | v) as turns on the way to a tree's leaf.
+
+The contexts are the leaves of a binary tree; every inner node j holds a vector theta_j, and
+P(c | v) is the product of s(+-f_v . theta_j) over the inner nodes on the way to c, plus for a turn
+to the left (Perozzi et al. 2014, equations 4 and 5). The probabilities of all leaves add up to 1.
+"""
+
+import heapq
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from src.network_embedding.random_walks.skip_gram import SkipGramSettings, rate_blocks
+
+
+def huffman_turns(frequency: Int[Tensor, " leaves"]) -> Float[Tensor, "leaves inner"]:
+    """Return Huffman's tree of these frequencies: frequent leaves are near the root.
+
+    Returns:
+        (leaves, leaves - 1) turns: 1 for left, -1 for right, 0 for an inner node not on the way.
+
+    Raises:
+        ValueError: for fewer than two leaves.
+    """
+    leaves = len(frequency)
+    if leaves < 2:
+        raise ValueError(f"a tree needs at least two leaves, not {leaves}")
+    turns = torch.zeros(leaves, leaves - 1)
+    heap = [(count, leaf, [leaf]) for leaf, count in enumerate(frequency.tolist())]
+    heapq.heapify(heap)
+    for inner in range(leaves - 1):
+        left, right = heapq.heappop(heap), heapq.heappop(heap)
+        turns[left[2], inner], turns[right[2], inner] = 1.0, -1.0
+        heapq.heappush(heap, (left[0] + right[0], leaves + inner, left[2] + right[2]))
+    return turns
+
+
+def log_probabilities(
+    f: Float[Tensor, "nodes dim"],
+    theta: Float[Tensor, "inner dim"],
+    turns: Float[Tensor, "leaves inner"],
+) -> Float[Tensor, "nodes leaves"]:
+    """Return log P(leaf | node)."""
+    scores = f @ theta.T
+    left, right = (turns > 0).float(), (turns < 0).float()
+    return F.logsigmoid(scores) @ left.T + F.logsigmoid(-scores) @ right.T
+
+
+def walk_gradients_of_turns(
+    f: Float[Tensor, "positions dim"],
+    theta: Float[Tensor, "inner dim"],
+    passes: Float[Tensor, "positions inner"],
+    lefts: Float[Tensor, "positions inner"],
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of -sum log P over the contexts of every position, by f and theta.
+
+    Args:
+        f: vectors of the positions.
+        theta: vectors of the inner nodes.
+        passes: how many of a position's contexts have the inner node on their way.
+        lefts: how many of them turn left there.
+    """
+    error = torch.sigmoid(f @ theta.T) * passes - lefts
+    return error @ theta, error.T @ f
+
+
+def train_walks_by_turns(
+    walks: Int[Tensor, "walks positions"],
+    num_nodes: int,
+    window: int,
+    settings: SkipGramSettings,
+    generator: torch.Generator,
+) -> Float[Tensor, "nodes dim"]:
+    """Train by hierarchical softmax; otherwise as `skip_gram.train_walks`. For small graphs.
+
+    The turns are a dense matrix, so cost and memory grow with the square of the nodes; a block's
+    gradients are then two matrix products.
+    """
+    turns = huffman_turns(torch.bincount(walks.reshape(-1), minlength=num_nodes))
+    on_the_way, left = turns.abs(), (turns > 0).float()
+    shape = (num_nodes, settings.dimension)
+    vectors = (torch.rand(shape, generator=generator) - 0.5) / settings.dimension
+    theta = torch.zeros(num_nodes - 1, settings.dimension)
+    place = torch.arange(walks.shape[1])
+    apart = (place[:, None] - place).abs()
+    band = ((apart > 0) & (apart <= window)).float()
+    size = max(1, round(min(settings.block, settings.rows_a_node * num_nodes)) // len(band))
+    for block, rate in rate_blocks(len(walks), size, settings, generator):
+        nodes = walks[block]
+        passes = (band @ on_the_way[nodes]).flatten(0, 1)
+        lefts = (band @ left[nodes]).flatten(0, 1)
+        at = nodes.reshape(-1)
+        by_f, by_theta = walk_gradients_of_turns(vectors[at], theta, passes, lefts)
+        terms = torch.zeros(num_nodes).index_add_(0, at, passes.sum(dim=1))
+        limit = settings.reach / rate
+        by_f *= (limit / terms.clamp(min=limit))[at, None]
+        by_theta *= (limit / passes.sum(dim=0).clamp(min=limit))[:, None]
+        vectors.index_add_(0, at, by_f, alpha=-rate)
+        theta.sub_(by_theta, alpha=rate)
+    return vectors

@@ -1,0 +1,256 @@
+"""LINE: node vectors from single edges, drawn in proportion to their weight.
+
+Tang, Qu, Wang, Zhang, Yan, Mei (WWW 2015). First-order vectors explain who is linked to whom,
+second-order vectors who shares neighbours; the method trains both and puts them side by side.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import log_softmax, logsigmoid, normalize
+
+from src.common.graphs.graph import Graph, adjacency
+
+NOISE_POWER = 0.75  # negatives are drawn by degree to this power (section 4.2)
+LAST_RATE = 1e-4  # the step size falls linearly to this part of its first value
+
+
+@dataclass(frozen=True)
+class LineSettings:
+    """How to train one order of LINE.
+
+    Attributes:
+        dimension: of one order's vectors; the two side by side have twice as many.
+        edges: how many edges are drawn in all.
+        negatives: noise nodes for each drawn edge.
+        learning_rate: the first step size; it falls linearly, almost to 0.
+        block: edges whose gradients are taken together, before any of them is applied; keep it
+            small against the number of nodes, or a popular node's steps add up and training
+            diverges.
+    """
+
+    dimension: int = 64
+    edges: int = 1_000_000
+    negatives: int = 5
+    learning_rate: float = 0.025
+    block: int = 256
+
+    def __post_init__(self) -> None:
+        """Reject settings that train nothing."""
+        for name in ("dimension", "edges", "negatives", "block"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
+
+
+@dataclass(frozen=True)
+class AliasTable:
+    """Draws from a fixed distribution at a cost that does not depend on its size (Walker, 1977).
+
+    Attributes:
+        keep: (items,) in [0, 1]: how likely a uniformly chosen place stands for its own item.
+        other: (items,) the item that the place stands for otherwise.
+    """
+
+    keep: Float[Tensor, " items"]
+    other: Int[Tensor, " items"]
+
+    @classmethod
+    def of(cls, weights: Float[Tensor, " items"]) -> "AliasTable":
+        """Build the table without a loop: what light places lack is cut from heavy ones in order.
+
+        Args:
+            weights: not negative, not all 0.
+
+        Raises:
+            ValueError: for weights that are no distribution, even after scaling.
+        """
+        share = weights.double() * len(weights) / weights.double().sum()
+        if not bool(torch.isfinite(share).all() and (share >= 0).all()):
+            raise ValueError("weights must be finite, at least 0, and not all 0")
+        light, heavy = torch.nonzero(share < 1).ravel(), torch.nonzero(share >= 1).ravel()
+        keep, other = share.clone().clamp_(max=1.0), torch.arange(len(share))
+        if len(light) == 0:
+            return cls(keep, other)
+        lacking, spare = (1 - share[light]).cumsum(0), (share[heavy] - 1).cumsum(0)
+        # Light place i is filled by the first heavy one with something left after i - 1 others.
+        before = torch.cat([lacking.new_zeros(1), lacking[:-1]])
+        last = len(heavy) - 1
+        other[light] = heavy[torch.searchsorted(spare, before, right=True).clamp_(max=last)]
+        # A heavy place that has given too much becomes a light one, filled by the next heavy one.
+        until = torch.searchsorted(lacking, spare, right=True)
+        gave = torch.nonzero(until < len(light)).ravel()
+        gave = gave[gave < last]
+        keep[heavy[gave]] = (1 + spare[gave] - lacking[until[gave]]).clamp_(0.0, 1.0)
+        other[heavy[gave]] = heavy[gave + 1]
+        return cls(keep, other)
+
+    def draw(self, count: int, generator: torch.Generator) -> Int[Tensor, " count"]:
+        """Return `count` independent items."""
+        place = torch.randint(len(self.keep), (count,), generator=generator)
+        coin = torch.rand(count, generator=generator, dtype=self.keep.dtype)
+        return torch.where(coin < self.keep[place], place, self.other[place])
+
+
+@dataclass(frozen=True)
+class EdgeDraws:
+    """A graph made ready for draws of edges and of noise nodes.
+
+    Attributes:
+        target: (edges,) the stored edges' targets.
+        edges: draws edges.
+        noise: draws nodes by degree to the power 3/4.
+    """
+
+    target: Int[Tensor, " edges"]
+    edges: AliasTable
+    noise: AliasTable
+
+    @classmethod
+    def of(cls, graph: Graph, *, by_weight: bool = True) -> "EdgeDraws":
+        """Build the tables; without `by_weight` all edges are drawn alike."""
+        weights = graph.weights if by_weight else torch.ones(graph.num_edges)
+        noise = AliasTable.of(graph.degree**NOISE_POWER)
+        return cls(graph.edge_index[1], AliasTable.of(weights), noise)
+
+    def block(
+        self, size: int, negatives: int, generator: torch.Generator
+    ) -> tuple[Int[Tensor, " size"], Int[Tensor, "size ends"]]:
+        """Return drawn edges, and for each its target followed by its noise nodes."""
+        edge = self.edges.draw(size, generator)
+        noise = self.noise.draw(size * negatives, generator).view(size, negatives)
+        return edge, torch.cat([self.target[edge, None], noise], dim=1)
+
+
+def apply_block(
+    vectors: Float[Tensor, "nodes dim"],
+    contexts: Float[Tensor, "nodes dim"],
+    source: Int[Tensor, " block"],
+    ends: Int[Tensor, "block ends"],
+    rate: Float[Tensor, "block 1"] | float,
+) -> None:
+    """Take one step of gradient ascent on a block of drawn edges, in place (equation 7).
+
+    For each edge (i, j) with noise nodes n_1 ... n_K this is the gradient of
+    log s(c_j . u_i) + sum_k log s(-c_{n_k} . u_i), with s the logistic function.
+
+    Args:
+        vectors: u.
+        contexts: c; the same tensor as `vectors` for the first order.
+        source: the edges' sources i.
+        ends: in each row the edge's target j, then its K noise nodes.
+        rate: the step size, or one for each edge.
+    """
+    u, c = vectors[source], contexts[ends.ravel()].view(*ends.shape, -1)
+    error = -torch.sigmoid(torch.bmm(c, u[:, :, None]).squeeze(2))
+    error[:, 0] += 1.0
+    error *= rate
+    to_contexts = error[:, :, None] * u[:, None, :]
+    contexts.index_add_(0, ends.ravel(), to_contexts.view(-1, u.shape[1]))
+    vectors.index_add_(0, source, torch.bmm(error[:, None, :], c).squeeze(1))
+
+
+def train_order(
+    graph: Graph,
+    order: int,
+    settings: LineSettings,
+    generator: torch.Generator,
+    drawing: str = "by weight",
+) -> tuple[Float[Tensor, "nodes dim"], Float[Tensor, "nodes dim"]]:
+    """Return the vectors and the context vectors of one order; in the first they are the same.
+
+    Args:
+        graph: undirected for the first order; with at least one edge.
+        order: 1 or 2.
+        settings: see `LineSettings`.
+        generator: source of the start, the edges and the negatives.
+        drawing: "by weight" is LINE; "uniform" draws every edge alike and multiplies its step
+            by its weight over the mean weight: the gradient has the same mean, the paper's
+            reason for drawing by weight is its variance (section 4.2).
+
+    Raises:
+        ValueError: for another order, another drawing, or a graph without edges.
+    """
+    if order not in (1, 2) or drawing not in ("by weight", "uniform"):
+        raise ValueError(
+            f"order must be 1 or 2 and drawing 'by weight' or 'uniform', not {order}, {drawing!r}"
+        )
+    if graph.num_edges == 0:
+        raise ValueError("LINE needs a graph with at least one edge")
+    nodes, dim, sources = graph.num_nodes, settings.dimension, graph.edge_index[0]
+    vectors = (torch.rand(nodes, dim, generator=generator) - 0.5) / dim
+    contexts = vectors if order == 1 else torch.zeros(nodes, dim)
+    by_weight = drawing == "by weight"
+    draws = EdgeDraws.of(graph, by_weight=by_weight)
+    factor = None if by_weight else (graph.weights / graph.weights.mean())[:, None]
+    for start in range(0, settings.edges, settings.block):
+        size = min(settings.block, settings.edges - start)
+        rate = settings.learning_rate * max(1 - start / settings.edges, LAST_RATE)
+        edge, ends = draws.block(size, settings.negatives, generator)
+        each = rate if factor is None else rate * factor[edge]
+        apply_block(vectors, contexts, sources[edge], ends, each)
+    return vectors, contexts
+
+
+def side_by_side(
+    first: Float[Tensor, "nodes first"], second: Float[Tensor, "nodes second"]
+) -> Float[Tensor, "nodes both"]:
+    """Return both orders' vectors, each brought to length 1, in one row a node (section 4.1)."""
+    return torch.cat([normalize(first), normalize(second)], dim=1)
+
+
+def line(
+    graph: Graph, settings: LineSettings, generator: torch.Generator
+) -> Float[Tensor, "nodes twice_dim"]:
+    """Return first- and second-order vectors side by side.
+
+    Args:
+        graph: undirected, with at least one edge; weights count.
+        settings: of each order.
+        generator: source of all draws.
+    """
+    first, _ = train_order(graph, 1, settings, generator)
+    second, _ = train_order(graph, 2, settings, generator)
+    return side_by_side(first, second)
+
+
+def softmax_objective(
+    vectors: Float[Tensor, "nodes dim"], contexts: Float[Tensor, "nodes dim"], graph: Graph
+) -> Float[Tensor, ""]:
+    """Return the second-order objective itself, in nats a drawn edge (equations 4 and 6).
+
+    The mean over the edges, by weight, of -log softmax(u_i . c)_j. All pairs of nodes are scored:
+    for small graphs.
+    """
+    source, target = graph.edge_index
+    log_chance = log_softmax(vectors @ contexts.T, dim=1)[source, target]
+    return -(graph.weights.to(vectors.dtype) * log_chance).sum() / graph.weights.sum()
+
+
+def sampled_objective(
+    vectors: Float[Tensor, "nodes dim"],
+    contexts: Float[Tensor, "nodes dim"],
+    graph: Graph,
+    negatives: int,
+) -> Float[Tensor, ""]:
+    """Return the mean of what `apply_block` descends over all edges and negatives, exactly.
+
+    In nats a drawn edge; the gradient of one random edge is an unbiased estimate of its gradient.
+    All pairs of nodes are scored: for small graphs.
+    """
+    scores = vectors @ contexts.T
+    joint, noise = drawn_chances(graph, scores.dtype)
+    wrong = negatives * joint.sum(dim=1)[:, None] * noise
+    return -(joint * logsigmoid(scores) + wrong * logsigmoid(-scores)).sum()
+
+
+def drawn_chances(
+    graph: Graph, dtype: torch.dtype
+) -> tuple[Float[Tensor, "nodes nodes"], Float[Tensor, " nodes"]]:
+    """Return the chance of each edge to be drawn, and of each node to be drawn as a negative."""
+    joint = adjacency(graph, dtype).to_dense()
+    noise = graph.degree.to(dtype) ** NOISE_POWER
+    return joint / joint.sum(), noise / noise.sum()

@@ -1,0 +1,206 @@
+"""AE and MUSAE: nodes predict the attributes that walks find near them, at one or all distances.
+
+Rozemberczki, Allen and Sarkar, "Multi-scale Attributed Node Embedding" (Journal of Complex
+Networks, 2021). A pair (node, attribute) is read off a walk wherever a node with that attribute
+stands r places after or before the node, r = 1 ... t. AE trains one skip-gram on the pairs of all
+distances; MUSAE trains one a distance and puts the parts of the vectors side by side.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from src.common.graphs.graph import Graph
+from src.network_embedding.random_walks.skip_gram import SkipGramSettings, train_pairs
+from src.network_embedding.random_walks.walks import uniform_walks, walk_starts
+
+
+@dataclass(frozen=True)
+class MUSAESettings:
+    """The walks and the pairs read off them.
+
+    Attributes:
+        dimension: of the whole vector; MUSAE gives each distance an equal part.
+        distances: t, the largest distance of a pair.
+        walks, steps: walks from each node, and steps of each.
+        pairs: keep this many pairs a distance, drawn with replacement; None keeps all.
+        skip_gram: its own dimension is ignored.
+    """
+
+    dimension: int = 32
+    distances: int = 3
+    walks: int = 5
+    steps: int = 79
+    pairs: int | None = None
+    skip_gram: SkipGramSettings = SkipGramSettings()  # noqa: RUF009
+
+    def __post_init__(self) -> None:
+        """Reject sizes that cannot be shared out."""
+        if self.distances < 1 or self.dimension % self.distances:
+            raise ValueError(
+                f"dimension {self.dimension} must be a multiple of distances {self.distances} >= 1"
+            )
+        if self.distances > self.steps:
+            raise ValueError(f"walks of {self.steps} steps have no distance {self.distances}")
+
+
+@dataclass(frozen=True)
+class AttributeLists:
+    """The attributes of every node, as lists in one array.
+
+    Attributes:
+        table: (nodes, attributes), true where the node has the attribute.
+    """
+
+    table: Bool[Tensor, "nodes attributes"]
+
+    @cached_property
+    def counts(self) -> Int[Tensor, " nodes"]:
+        """How many attributes each node has."""
+        return self.table.sum(dim=1)
+
+    @cached_property
+    def items(self) -> Int[Tensor, " entries"]:
+        """All lists, one after the other."""
+        return torch.nonzero(self.table)[:, 1]
+
+    @cached_property
+    def first(self) -> Int[Tensor, " nodes"]:
+        """Where each node's list begins in `items`."""
+        return self.counts.cumsum(0) - self.counts
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Observed pairs of one distance.
+
+    Attributes:
+        nodes, attributes: (pairs,) the two sides.
+    """
+
+    nodes: Int[Tensor, " pairs"]
+    attributes: Int[Tensor, " pairs"]
+
+
+def attribute_pairs(
+    walks: Int[Tensor, "walks positions"],
+    lists: AttributeLists,
+    distance: int,
+    limit: int | None,
+    generator: torch.Generator,
+) -> Pairs:
+    """Return the pairs of one distance along the walks, in both directions.
+
+    Args:
+        walks: of which each holds more than `distance` nodes.
+        lists: the nodes' attributes; nodes without any are never a target.
+        distance: at least 1.
+        limit: None returns every pair once for each time it was seen; a number returns that many
+            independent draws from them, each equally likely.
+        generator: source of the draws.
+
+    Raises:
+        ValueError: if no walk meets an attribute.
+    """
+    early, late = walks[:, :-distance].reshape(-1), walks[:, distance:].reshape(-1)
+    source, target = torch.cat([early, late]), torch.cat([late, early])
+    spans = lists.counts[target]
+    ends = spans.cumsum(0)
+    total = int(ends[-1]) if len(ends) else 0
+    if not total:
+        raise ValueError("no walk meets an attribute; give the nodes attributes")
+    if limit is None:
+        drawn = torch.arange(total)
+    else:
+        drawn = (torch.rand(limit, generator=generator, dtype=torch.double) * total).long()
+    pair = torch.searchsorted(ends, drawn, right=True)
+    place = lists.first[target[pair]] + drawn - (ends - spans)[pair]
+    return Pairs(source[pair], lists.items[place])
+
+
+def walk_attribute_pairs(
+    graph: Graph,
+    table: Bool[Tensor, "nodes attributes"],
+    settings: MUSAESettings,
+    generator: torch.Generator,
+) -> list[Pairs]:
+    """Draw walks and return their pairs of distance 1, 2, ..., settings.distances."""
+    starts = walk_starts(graph.num_nodes, settings.walks, generator)
+    walks = uniform_walks(graph, starts, settings.steps, generator)
+    lists = AttributeLists(table)
+    return [
+        attribute_pairs(walks, lists, distance + 1, settings.pairs, generator)
+        for distance in range(settings.distances)
+    ]
+
+
+@dataclass(frozen=True)
+class AttributedVectors:
+    """Vectors of nodes and of attributes; several parts with MUSAE, one with AE.
+
+    Attributes:
+        node_parts: one (nodes, part) matrix for each distance.
+        attribute_parts: one (attributes, part) matrix for each distance.
+    """
+
+    node_parts: list[Float[Tensor, "nodes part"]]
+    attribute_parts: list[Float[Tensor, "attributes part"]]
+
+    @property
+    def nodes(self) -> Float[Tensor, "nodes dim"]:
+        """The parts of the nodes' vectors side by side."""
+        return torch.cat(self.node_parts, dim=1)
+
+
+def train_attributed(
+    parts: list[Pairs],
+    num_nodes: int,
+    num_attributes: int,
+    settings: MUSAESettings,
+    generator: torch.Generator,
+) -> AttributedVectors:
+    """Train one skip-gram on each set of pairs; the sets share the dimension equally."""
+    skip_gram = replace(settings.skip_gram, dimension=settings.dimension // len(parts))
+    found = [
+        train_pairs(pairs.nodes, pairs.attributes, num_nodes, num_attributes, skip_gram, generator)
+        for pairs in parts
+    ]
+    return AttributedVectors([nodes for nodes, _ in found], [words for _, words in found])
+
+
+def pooled(parts: list[Pairs]) -> list[Pairs]:
+    """Return the pairs of all distances as one set: what AE trains on instead of MUSAE's."""
+    nodes = torch.cat([pairs.nodes for pairs in parts])
+    return [Pairs(nodes, torch.cat([pairs.attributes for pairs in parts]))]
+
+
+def musae(
+    graph: Graph,
+    table: Bool[Tensor, "nodes attributes"],
+    settings: MUSAESettings,
+    generator: torch.Generator,
+) -> AttributedVectors:
+    """Return vectors whose parts each predict the attributes at one distance.
+
+    Args:
+        graph: of the walks.
+        table: the nodes' binary attributes.
+        settings: walks, pairs and skip-gram.
+        generator: source of everything random.
+    """
+    parts = walk_attribute_pairs(graph, table, settings, generator)
+    return train_attributed(parts, *table.shape, settings, generator)
+
+
+def attributed_embedding(
+    graph: Graph,
+    table: Bool[Tensor, "nodes attributes"],
+    settings: MUSAESettings,
+    generator: torch.Generator,
+) -> AttributedVectors:
+    """Return AE's vectors: as `musae`, with the pairs of all distances pooled."""
+    parts = pooled(walk_attribute_pairs(graph, table, settings, generator))
+    return train_attributed(parts, *table.shape, settings, generator)

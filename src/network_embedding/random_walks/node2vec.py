@@ -1,0 +1,38 @@
+"""node2vec (Grover and Leskovec 2016): second-order walks read as sentences by skip-gram."""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from src.common.graphs.graph import Graph
+from src.network_embedding.random_walks.deepwalk import DeepWalkSettings
+from src.network_embedding.random_walks.skip_gram import train_walks
+from src.network_embedding.random_walks.walks import second_order_walks, walk_starts
+
+GRID = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""The paper's values of p and q (section 4.3)."""
+
+
+def node2vec(
+    graph: Graph, settings: DeepWalkSettings, p: float, q: float, generator: torch.Generator
+) -> Float[Tensor, "nodes dim"]:
+    """Return every node's vector; p = q = 1 is DeepWalk with the same settings.
+
+    Args:
+        graph: directed or not, weighted or not.
+        settings: walks, steps, window and training; the paper takes 10, 80, 10 and dimension 128.
+        p: positive; large avoids going back to the node before.
+        q: positive; large stays near the node before, small goes outward.
+        generator: source of walks and training.
+    """
+    starts = walk_starts(graph.num_nodes, settings.walks, generator)
+    walks = second_order_walks(graph, starts, settings.steps, p, q, generator)
+    return train_walks(walks, graph.num_nodes, settings.window, settings.training, generator)[0]
+
+
+def settings_grid(values: Iterable[float] = GRID) -> list[tuple[float, float]]:
+    """Return all pairs (p, q) of these values."""
+    values = tuple(values)
+    return [(p, q) for p in values for q in values]

@@ -1,0 +1,315 @@
+"""Random walks on a graph, all walks of a chunk together: first order, and second order (node2vec).
+
+The cost of a walk is memory traffic, so the tables are small: a node's first edge and its degree
+stand in one 64-bit number, targets are 32-bit, and a chunk's state fits the processor's cache.
+Random numbers come from numpy's SFC64, seeded by the torch generator: a quarter of the time that
+torch's own generator takes. Every chunk has its own stream, so results do not depend on threads.
+
+Weighted steps invert the cumulative weights by binary search in one array for the whole graph.
+Alias tables would make that search a constant, but have to be built edge by edge (which a
+vectorised program cannot do fast), and for second order need one table per *pair* of edges.
+Rejection sampling needs neither: a neighbour proposed by weight is accepted with a probability that
+depends on the node before.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from src.common.graphs.graph import Graph
+from src.network_embedding.random_walks.edge_membership import EdgeSet
+
+CHUNK = 1 << 15  # walks moved together: their state is some 100 KB an array
+LOW_32 = 0xFFFFFFFF
+FEW = CHUNK // 16
+
+
+def walk_starts(num_nodes: int, per_node: int, generator: torch.Generator) -> Int[Tensor, " walks"]:
+    """Return every node `per_node` times, each round in a new order (DeepWalk, algorithm 1)."""
+    rounds = [torch.randperm(num_nodes, generator=generator) for _ in range(per_node)]
+    return torch.cat(rounds) if rounds else torch.empty(0, dtype=torch.long)
+
+
+def uniform_walks(
+    graph: Graph, starts: Int[Tensor, " walks"], steps: int, generator: torch.Generator
+) -> Int[Tensor, "walks nodes"]:
+    """Return walks that choose among a node's edges with equal chance, or by weight if weighted.
+
+    Args:
+        graph: directed or not. A walk at a node without edges stays there.
+        starts: (walks,) first nodes.
+        steps: at least 0.
+        generator: source of the steps.
+
+    Returns:
+        (walks, steps + 1) nodes; in memory a step's nodes of all walks are neighbours.
+
+    Raises:
+        ValueError: for a start that is not a node, or negative steps.
+    """
+    return Walker(graph).first_order(starts, steps, generator)
+
+
+def second_order_walks(
+    graph: Graph,
+    starts: Int[Tensor, " walks"],
+    steps: int,
+    p: float,
+    q: float,
+    generator: torch.Generator,
+) -> Int[Tensor, "walks nodes"]:
+    """Return node2vec's walks: from v, reached from t, to x with chance ~ alpha(t, x) weight(v, x).
+
+    alpha is 1/p for x = t, 1 for x next to t (an edge from t to x), 1/q otherwise (Grover and
+    Leskovec 2016, section 3.2). The first step has no t and goes by weight.
+
+    Args:
+        graph, starts, steps, generator: as for `uniform_walks`.
+        p, q: positive; a large p avoids going back, a large q stays near.
+
+    Raises:
+        ValueError: as for `uniform_walks`, or for p or q not positive.
+    """
+    return Walker(graph).second_order(starts, steps, p, q, generator)
+
+
+class Walker:
+    """A graph made ready for walks; worth keeping where walks are drawn repeatedly."""
+
+    def __init__(self, graph: Graph):
+        """Build the tables: 12 bytes a node, 4 an edge, 12 an edge with weights.
+
+        Args:
+            graph: nodes without outgoing edges get a loop, which is how walks stay there.
+        """
+        self.graph = graph
+        source, target = graph.edge_index
+        weights = graph.edge_weight
+        degree = torch.bincount(source, minlength=graph.num_nodes)
+        lonely = torch.nonzero(degree == 0).ravel()
+        if len(lonely):
+            source, order = torch.cat([source, lonely]).sort(stable=True)
+            target = torch.cat([target, lonely])[order]
+            if weights is not None:
+                weights = torch.cat([weights, weights.new_ones(len(lonely))])[order]
+            degree = torch.bincount(source, minlength=graph.num_nodes)
+        self.target = torch.cat([target, target.new_zeros(1)]).int()  # one more: see `_propose`
+        first = degree.cumsum(0) - degree
+        self.span = (first << 32) | degree
+        self.weight = None if weights is None else weights.double()
+        if self.weight is not None:
+            self.cumulative = self.weight.cumsum(0)
+            last = self.cumulative[first + degree - 1]
+            self.below = torch.cat([last.new_zeros(1), last[:-1]])
+            self.total = last - self.below
+
+    @cached_property
+    def edges(self) -> EdgeSet:
+        """Answers whether there is an edge from one node to another."""
+        return EdgeSet(self.graph.edge_index, self.graph.num_nodes)
+
+    @cached_property
+    def opposite(self) -> Int[Tensor, " edges"]:
+        """The place of every edge's opposite; where there is none, the number of edges."""
+        source = torch.repeat_interleave(self.span & LOW_32)
+        nodes, target = self.graph.num_nodes, self.target[:-1].long()
+        keys, wanted = source * nodes + target, target * nodes + source
+        place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
+        return torch.where(keys[place] == wanted, place, len(keys)).int()
+
+    @cached_property
+    def undirected(self) -> bool:
+        """Whether every edge has its opposite."""
+        return bool((self.opposite < len(self.opposite)).all())
+
+    def first_order(
+        self, starts: Int[Tensor, " walks"], steps: int, generator: torch.Generator
+    ) -> Int[Tensor, "walks nodes"]:
+        """As `uniform_walks`."""
+
+        def walk(rows: Int[Tensor, "nodes chunk"], random: np.random.Generator) -> None:
+            at = rows[0].int()
+            for step in range(1, len(rows)):
+                at, _ = self._step(at, random)
+                rows[step].copy_(at)
+
+        return self._in_chunks(walk, starts, steps, generator)
+
+    def second_order(
+        self,
+        starts: Int[Tensor, " walks"],
+        steps: int,
+        p: float,
+        q: float,
+        generator: torch.Generator,
+    ) -> Int[Tensor, "walks nodes"]:
+        """As `second_order_walks`."""
+        if p <= 0 or q <= 0:
+            raise ValueError(f"p and q must be positive, not {p} and {q}")
+        if p == q == 1:
+            return self.first_order(starts, steps, generator)
+        rule = _Acceptance(self, 1 / p, 1 / q)
+
+        def walk(rows: Int[Tensor, "nodes chunk"], random: np.random.Generator) -> None:
+            before = rows[0].int()
+            if steps == 0:
+                return
+            at, edge = self._step(before, random)
+            rows[1].copy_(at)
+            for step in range(2, len(rows)):
+                after, edge = rule.step(at, before, edge, random)
+                before, at = at, after
+                rows[step].copy_(at)
+
+        return self._in_chunks(walk, starts, steps, generator)
+
+    def _in_chunks(self, walk, starts, steps, generator):
+        """Run `walk` on all chunks, on as many threads as torch uses."""
+        if steps < 0:
+            raise ValueError(f"steps must be at least 0, not {steps}")
+        nodes = self.graph.num_nodes
+        if len(starts) and not 0 <= int(starts.min()) <= int(starts.max()) < nodes:
+            raise ValueError(f"starts must be nodes 0 ... {nodes - 1}")
+        rows = torch.empty(steps + 1, len(starts), dtype=torch.long)
+        rows[0] = starts
+        key = int(torch.randint(1 << 62, (), generator=generator))
+        chunks = range(0, len(starts), CHUNK)
+
+        def work(first: int) -> None:
+            random = np.random.Generator(np.random.SFC64((key, first)))
+            walk(rows[:, first : first + CHUNK], random)
+
+        threads = min(torch.get_num_threads(), len(chunks))
+        if threads <= 1:
+            for first in chunks:
+                work(first)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(work, chunks))
+        return rows.T
+
+    def _step(self, at: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """One first-order step: nodes and the edges taken."""
+        if self.weight is not None:
+            low, total = _take(self.below, at), _take(self.total, at)
+            return self.search(at, low + total.mul_(torch.from_numpy(random.random(len(at)))))
+        span = _take(self.span, at)
+        draw = torch.from_numpy(random.bit_generator.random_raw(len(at)).view(np.int64))
+        draw.bitwise_and_(LOW_32)
+        draw.mul_(span & LOW_32).bitwise_right_shift_(32)  # floor(degree * uniform)
+        edge = draw.add_(span.bitwise_right_shift_(32))
+        return _take(self.target, edge), edge
+
+    def search(self, at: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """The nodes and edges at which the cumulative weights exceed `value`."""
+        edge = torch.searchsorted(self.cumulative, value, right=True)
+        span = _take(self.span, at)
+        first = span >> 32
+        edge = torch.minimum(edge, first + (span & LOW_32) - 1)  # rounding at the node's last edge
+        return _take(self.target, edge), edge
+
+
+class _Acceptance:
+    """Second-order steps by rejection.
+
+    A neighbour x is proposed by weight and accepted with probability alpha / bound, where the bound
+    is max(1, 1/q): if 1/p exceeds it, what is missing for going back, (1/p - bound) weight(v, t),
+    is a proposal of its own, always accepted. So a small p costs no rejections.
+    """
+
+    def __init__(self, walker: Walker, back: float, far: float):
+        self.walker = walker
+        bound = max(1.0, far)
+        self.extra = max(0.0, back / bound - 1)
+        self.back, self.near, self.far = min(1.0, back / bound), 1 / bound, far / bound
+        self.uses_edges = self.extra > 0 and not (walker.weight is None and walker.undirected)
+        if self.uses_edges:
+            weight = torch.ones(len(walker.opposite)) if walker.weight is None else walker.weight
+            self.weight_back = torch.cat([weight, weight.new_zeros(1)]).double()
+
+    def step(self, at, before, edge, random) -> tuple[Tensor, Tensor | None]:
+        """Nodes after `at` and the edges to them; the walkers came from `before` by `edge`.
+
+        Edges are kept only where a folded proposal needs the weight of the way back.
+        """
+        nodes, edges, rejected = self._propose(at, before, edge, random)
+        left = rejected
+        while len(left):
+            at, before = _take(at, rejected), _take(before, rejected)
+            edge = None if edges is None else _take(edge, rejected)
+            # When few are left, each proposes several times at once and takes the first accepted.
+            times = 1 if len(left) > FEW else 8
+            again = [None if x is None else _repeat(x, times) for x in (at, before, edge)]
+            some_nodes, some_edges, refused = self._propose(*again, random)
+            taken = torch.ones(len(left) * times, dtype=torch.uint8).scatter_(0, refused, 0)
+            first = taken.view(-1, times).argmax(dim=1)
+            first += torch.arange(0, len(taken), times)
+            nodes.scatter_(0, left, _take(some_nodes, first))
+            if edges is not None:
+                edges.scatter_(0, left, _take(some_edges, first))
+            rejected = _where(_take(taken, first) == 0)
+            left = _take(left, rejected)
+        return nodes, edges
+
+    def _propose(self, at, before, edge, random) -> tuple[Tensor, Tensor | None, Tensor]:
+        """One proposal for each walker: nodes, edges and the places of those rejected."""
+        walker, extra = self.walker, self.extra
+        if self.uses_edges:
+            opposite = _take(walker.opposite, edge)
+            extra = _take(self.weight_back, opposite).mul_(extra)
+        value = torch.from_numpy(random.random(len(at)))
+        if walker.weight is None:
+            span = _take(walker.span, at)
+            total = span & LOW_32
+            value.mul_(total.double().add_(extra))
+            place = value.long()
+            chance = value.sub_(place)  # the fraction is uniform and independent of the place
+            returns = _where(place >= total) if self.extra else None
+            edge = place.add_(span.bitwise_right_shift_(32)).clamp_(max=len(walker.target) - 1)
+            nodes = _take(walker.target, edge)
+        else:
+            total = _take(walker.total, at)
+            value.mul_(total + extra)
+            returns = _where(value >= total) if self.extra else None
+            nodes, edge = walker.search(at, value.add_(_take(walker.below, at)))
+            chance = torch.from_numpy(random.random(len(at)))
+        if returns is not None:
+            nodes.scatter_(0, returns, _take(before, returns))
+            if self.uses_edges:
+                edge.scatter_(0, returns, _take(opposite, returns).long())
+        return nodes, edge if self.uses_edges else None, self._rejected(nodes, before, chance)
+
+    def _rejected(self, nodes, before, chance) -> Int[Tensor, " rejected"]:
+        """The places of the proposals that are refused, given uniform numbers.
+
+        One of alpha / bound for near and for far nodes is 1, so that only chances above the other
+        ask whether the two nodes are neighbours. Boolean masks are slow on a processor, lists of
+        places are not.
+        """
+        refused = []
+        if self.back < 1:
+            returns = _where(nodes == before)
+            refused.append(_take(returns, _where(_take(chance, returns) >= self.back)))
+        if self.near != self.far:
+            asked = _where(chance >= min(self.near, self.far))
+            x, t = _take(nodes, asked), _take(before, asked)
+            wrong = self.walker.edges.contains(t, x) ^ (self.near == 1)
+            refused.append(_take(asked, _where(wrong & (x != t))))
+        return torch.cat(refused) if refused else torch.empty(0, dtype=torch.long)
+
+
+def _repeat(values: Tensor, times: int) -> Tensor:
+    return values if times == 1 else values.repeat_interleave(times)
+
+
+def _take(table: Tensor, places: Tensor) -> Tensor:
+    return torch.index_select(table, 0, places)
+
+
+def _where(mask: Bool[Tensor, " chunk"]) -> Int[Tensor, " true"]:
+    """The places where the mask is true; numpy needs a sixth of torch's time."""
+    return torch.from_numpy(np.flatnonzero(mask.numpy()))

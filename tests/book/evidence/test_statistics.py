@@ -1,0 +1,124 @@
+"""Intervals and verdicts: known answers, and a simulation of how often chance says "supported"."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from src.book.evidence.catalogue import Claim
+from src.book.evidence.statistics import INCONCLUSIVE, NOT_SUPPORTED, SUPPORTED, judge
+from src.book.storage.errors import BookError
+
+
+def claim(kind="t", statistic="mean", op=">", value=0.0):
+    return Claim(
+        says="s",
+        paper=None,
+        measure="m",
+        kind=kind,
+        unit="seed",
+        expect={"statistic": statistic, "op": op, "value": value},
+        tolerance=None if kind in ("exact", "timing") else 1.0,
+    )
+
+
+def test_the_t_interval_is_students():
+    values = np.array([1.0, 2.0, 3.0, 4.0, 6.0])
+    result = judge(claim(), values)
+    half = stats.t.ppf(0.975, 4) * values.std(ddof=1) / np.sqrt(5)
+    assert (result.low, result.high) == pytest.approx((3.2 - half, 3.2 + half))
+    assert result.verdict == SUPPORTED
+
+
+def test_a_ratio_is_the_geometric_mean():
+    rows = np.array([[2.0, 1.0], [8.0, 1.0], [4.0, 1.0], [2.0, 1.0], [8.0, 1.0]])
+    result = judge(claim(statistic="ratio", op=">=", value=1.2), rows)
+    assert result.estimate == pytest.approx(4.0)
+    assert result.low < result.estimate < result.high
+    assert judge(claim("timing", "ratio", ">=", 1.2), rows) == result
+
+
+def test_a_difference_is_paired():
+    rows = [(10.0 + k, 9.0 + k + 0.01 * (-1) ** k) for k in range(6)]
+    assert judge(claim(statistic="difference"), rows).verdict == SUPPORTED
+
+
+def test_binomial_is_clopper_pearson():
+    result = judge(claim("binomial", "proportion", ">", 0.5), [1] * 20)
+    assert result.low == pytest.approx(0.025 ** (1 / 20))
+    assert result.verdict == SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("op", "value", "expected"),
+    [
+        (">", 0.0, SUPPORTED),
+        (">", 9.0, NOT_SUPPORTED),
+        (">", 3.2, INCONCLUSIVE),
+        ("<", 9.0, SUPPORTED),
+        ("<=", 0.0, NOT_SUPPORTED),
+        ("within", (0.0, 9.0), SUPPORTED),
+        ("within", (7.0, 9.0), NOT_SUPPORTED),
+        ("within", (3.0, 9.0), INCONCLUSIVE),
+    ],
+)
+def test_the_whole_interval_decides(op, value, expected):
+    assert judge(claim(op=op, value=value), [1.0, 2.0, 3.0, 4.0, 6.0]).verdict == expected
+
+
+def test_exact_claims_take_the_worst_sample():
+    exact = claim("exact", "max", "<=", 1e-6)
+    assert judge(exact, [1e-9, 1e-7]).verdict == SUPPORTED
+    assert judge(exact, [1e-9, 1e-5]).verdict == NOT_SUPPORTED
+    at_least = claim("exact", "max", ">=", 1.0)
+    assert judge(at_least, [0.0, 2.0]).verdict == NOT_SUPPORTED
+
+
+def test_too_few_or_equal_samples_are_inconclusive():
+    assert judge(claim(), [1.0, 1.1, 1.2, 1.3]).verdict == INCONCLUSIVE
+    assert "needs 5" in judge(claim(), [1.0, 1.1, 1.2, 1.3]).reason
+    assert judge(claim(), [1.0] * 9).verdict == INCONCLUSIVE
+    assert judge(claim("bootstrap"), np.linspace(1, 2, 29)).verdict == INCONCLUSIVE
+    assert judge(claim("bootstrap"), np.linspace(1, 2, 30)).verdict == SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("kind", "statistic", "samples", "says"),
+    [
+        ("t", "mean", [[1.0, 2.0]], "one value a unit"),
+        ("t", "difference", [1.0, 2.0], r"rows \(a, b\)"),
+        ("t", "mean", [], "no samples"),
+        ("t", "mean", [1.0, float("nan")], "not finite"),
+        ("binomial", "proportion", [0.5], "0 or 1"),
+        ("t", "ratio", [[1.0, 0.0]], "positive"),
+    ],
+)
+def test_samples_that_do_not_fit_are_refused(kind, statistic, samples, says):
+    with pytest.raises(BookError, match=says):
+        judge(claim(kind, statistic), samples)
+
+
+# Each row: samples from a distribution whose true mean is exactly the criterion's edge, so that
+# every "supported" is false. The kind is the one that the distribution calls for.
+POPULATIONS = {
+    "normal, n = 5": ("t", lambda rng: rng.normal(0.0, 1.0, 5), 0.0),
+    "normal, n = 10": ("t", lambda rng: rng.normal(3.0, 2.0, 10), 3.0),
+    "tied: rounded normal": ("t", lambda rng: np.round(rng.normal(0.0, 1.0, 8), 0), 0.0),
+    "skewed: exponential": ("bootstrap", lambda rng: rng.exponential(1.0, 30), 1.0),
+    "bounded: Beta(9, 1)": ("bootstrap", lambda rng: rng.beta(9.0, 1.0, 30), 0.9),
+    "bounded and tied: tenths": ("bootstrap", lambda rng: rng.binomial(10, 0.95, 30) / 10, 0.95),
+    "bounded, few and tied": ("t", lambda rng: (rng.random(5) < 0.97).astype(float), 0.97),
+    "successes": ("binomial", lambda rng: (rng.random(40) < 0.9).astype(float), 0.9),
+}
+
+
+@pytest.mark.parametrize("name", POPULATIONS)
+@pytest.mark.parametrize("op", [">", "<"])
+def test_chance_says_supported_at_most_one_time_in_twenty(name, op):
+    kind, draw, mean = POPULATIONS[name]
+    rng = np.random.default_rng(20260)
+    statistic = "proportion" if kind == "binomial" else "mean"
+    rule = claim(kind, statistic, op, mean)
+    repeats = 400 if kind == "bootstrap" else 2000
+    false = sum(judge(rule, draw(rng)).verdict == SUPPORTED for _ in range(repeats))
+    # Three standard errors of a rate of 5 % allow for the simulation's own noise.
+    assert false / repeats <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)

@@ -1,0 +1,107 @@
+"""The install cell: in committed notebooks alone, right, and without effect outside Colab."""
+
+import io
+import sys
+from contextlib import redirect_stdout
+from types import ModuleType
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from src.book.__main__ import main
+from src.book.acceptance import gates
+from src.book.notebook import install, notebooks, repository
+from src.book.site import stage
+
+ADDRESS = "https://github.com/owner/name"
+CONFIG = f"repository:\n  url: {ADDRESS}\n  branch: main\n"
+NAME = "foundations/one"
+
+
+@pytest.fixture
+def pair(toys):
+    """The committed notebook of a toy chapter, without install cell, as an earlier book left it."""
+    (toys.root / "_config.yml").write_text(CONFIG)
+    toys.chapter(NAME, "6 * 7")
+    notebook = notebooks.read_chapter(NAME)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for count, cell in enumerate(code, start=1):
+        cell.execution_count = count
+    file = notebooks.chapter_file(NAME, ".ipynb")
+    file.write_text(notebooks.dumps(notebook), encoding="utf-8")
+    return file
+
+
+def problems():
+    return [p.what for gate in (gates.check_pair, gates.check_reference) for p in gate(NAME)]
+
+
+def test_configure_writes_the_cell_and_nothing_else(pair, capsys):
+    before = notebooks.load(pair)
+    assert main(["configure"]) == 0
+    assert "wrote the install cell of chapters/foundations/one.ipynb" in capsys.readouterr().out
+    after = notebooks.load(pair)
+    number = next(k for k, cell in enumerate(after.cells) if cell.cell_type == "code")
+    cell = after.cells.pop(number)
+    assert after == before
+    assert f'"papers-that-run @ git+{ADDRESS}@{repository.released_as()}"' in cell.source
+    assert "one to two minutes" in cell.source and repository.version() in cell.source
+    assert cell.execution_count == 1 and cell.outputs == []
+    assert problems() == []
+    assert install.refresh() == [], "a second time changes nothing"
+    assert "google.colab" not in notebooks.chapter_file(NAME).read_text()
+
+
+def test_a_missing_or_old_cell_is_found(pair):
+    [missing] = problems()
+    assert "no install cell for Colab: make configure" in missing
+    install.refresh()
+    repository.set_address("https://github.com/other/name")
+    [old] = problems()
+    assert "is not what _config.yml and the version ask for: make configure" in old
+    install.refresh()
+    assert problems() == []
+    notebook = notebooks.load(pair)
+    notebook.cells.append(notebook.cells.pop(1))
+    pair.write_text(notebooks.dumps(notebook))
+    assert "make configure" in problems()[0], "it must be the first code cell"
+
+
+def test_the_cell_never_gets_into_the_source(pair):
+    install.refresh()
+    source = notebooks.chapter_file(NAME)
+    source.write_text(source.read_text() + '\n# %% tags=["install", "remove-cell"]\nimport sys\n')
+    assert problems() == ["the .py holds the install cell of its .ipynb; delete it there"]
+
+
+def test_pages_do_not_have_the_cell(pair, toys, monkeypatch):
+    install.refresh()
+    monkeypatch.setattr(stage, "_COPIED", ())
+    folder = stage.stage().folder
+    page = notebooks.load(folder / f"chapters/{NAME}.ipynb")
+    assert not [cell for cell in page.cells if install.is_install_cell(cell)]
+    assert len(page.cells) == len(notebooks.read_chapter(NAME).cells)
+
+
+@pytest.mark.parametrize("in_colab", [False, True])
+def test_the_cell_installs_in_colab_and_does_nothing_elsewhere(pair, monkeypatch, in_colab):
+    monkeypatch.delitem(sys.modules, "google.colab", raising=False)
+    if in_colab:
+        monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    shell, asked = InteractiveShell(), []
+    shell.register_magic_function(asked.append, magic_name="pip")
+    with redirect_stdout(io.StringIO()) as said:
+        shell.run_cell(install.install_cell().source).raise_error()
+    if in_colab:
+        [arguments] = asked
+        assert arguments.startswith("install ") and ADDRESS in arguments
+        assert "one to two minutes" in said.getvalue()
+    else:
+        assert asked == [] and said.getvalue() == ""
+
+
+def test_a_book_without_an_address_has_no_install_cell(pair, toys):
+    (toys.root / "_config.yml").unlink()
+    assert install.install_cell() is None
+    assert install.refresh() == []
+    assert problems() == []

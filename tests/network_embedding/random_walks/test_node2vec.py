@@ -1,0 +1,81 @@
+"""node2vec and its experiments."""
+
+import networkx as nx
+import pytest
+import torch
+
+from src.common.graphs.generators import stochastic_block_model
+from src.network_embedding.random_walks.deepwalk import DeepWalkSettings, deepwalk
+from src.network_embedding.random_walks.experiments.node2vec import (
+    characters,
+    chosen_on_labels,
+    chosen_on_links,
+    les_miserables,
+    modularity_communities,
+    role_clusters,
+)
+from src.network_embedding.random_walks.node2vec import GRID, node2vec, settings_grid
+from src.network_embedding.random_walks.sources import HUB_COMMUNITIES
+
+TINY = DeepWalkSettings(8, walks=2, steps=10, window=2)
+POINTS = [(1.0, 1.0), (1.0, 4.0)]
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_p_and_q_of_one_are_deepwalk():
+    graph = stochastic_block_model((20, 20), 0.3, 0.05, generator(1))
+    same = node2vec(graph, TINY, 1.0, 1.0, generator())
+    assert torch.equal(same, deepwalk(graph, TINY, generator()))
+    assert not torch.equal(same, node2vec(graph, TINY, 1.0, 4.0, generator()))
+
+
+def test_the_grid_is_the_papers():
+    grid = settings_grid()
+    assert len(grid) == 25 and (1.0, 1.0) in grid and (0.25, 4.0) in grid
+    assert {p for p, _ in grid} == set(GRID)
+
+
+def test_les_miserables_and_its_two_labellings():
+    graph, same = les_miserables()
+    assert (graph.num_nodes, graph.num_edges) == (77, 508)
+    communities, roles = modularity_communities(), role_clusters()
+    members = [{v for v, c in zip(same, communities, strict=True) if c == k} for k in range(5)]
+    assert nx.community.modularity(same, members, weight=None) > 0.45
+    names = list(same)
+    degree = dict(same.degree())
+    valjean = roles[names.index("Valjean")]
+    assert (roles == valjean).sum() < 5  # the hub of hubs is with few others
+    means = sorted(
+        sum(degree[n] for n, r in zip(names, roles, strict=True) if r == k) / (roles == k).sum()
+        for k in range(3)
+    )
+    assert means[1] > means[0] + 1
+
+
+def test_characters_returns_scores_and_clusters():
+    found = characters(1000, 1.0, 0.5, TINY)
+    assert found == characters(1000, 1.0, 0.5, TINY)
+    assert 0 <= found["roles"] <= 1 and 0 < found["communities"] <= 1
+    assert [len(set(each)) for each in found["clusters"]] == [6, 3]
+
+
+def test_p_and_q_are_chosen_on_validation_scores_alone():
+    found = chosen_on_labels(HUB_COMMUNITIES, 1001, TINY, [(4.0, 1.0), *POINTS], 0.5)
+    best = found["validation"].index(max(found["validation"]))
+    assert found["chosen"] == list([(4.0, 1.0), *POINTS][best])
+    assert found["best"] == found["test"][best] and found["deepwalk"] == found["test"][1]
+
+
+@pytest.mark.parametrize("experiment", [chosen_on_labels, chosen_on_links])
+def test_choosing_repeats_and_stays_in_range(experiment):
+    found = experiment(HUB_COMMUNITIES, 1000, TINY, POINTS, 0.5)
+    assert found == experiment(HUB_COMMUNITIES, 1000, TINY, POINTS, 0.5)
+    assert all(0.2 < found[score] < 1 for score in ("best", "deepwalk"))
+    assert len(found["validation"]) == 2
+    if "adamic-adar" in found:
+        assert 0.5 < found["adamic-adar"] < 1
+    if found["chosen"] == [1.0, 1.0]:
+        assert found["best"] == found["deepwalk"]
