@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from src.book.site import weight
+from tests.browser import weight
 from tests.browser.book_pages import CHAPTERS, PAGES, typeset
 from tests.browser.every_page import axe_faults, faults
 

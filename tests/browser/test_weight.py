@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.book.site import weight
+from tests.browser import weight
 from tests.browser.book_pages import CHAPTERS, typeset
 
 

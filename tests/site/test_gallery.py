@@ -40,7 +40,7 @@ def test_the_thumbnail_is_described_and_has_a_size(toy):
     assert 'src="_static/thumbnails/foundations-toy.png"' in image
     assert f'width="{WIDTH}" height="247"' in image  # 672 x 346 in the chapter
     assert 'loading="lazy"' in image
-    assert 'alt="A &lt;white&gt; rectangle, &quot;as it is&quot;."' in image
+    assert 'alt="A &lt;white&gt; rectangle, &#34;as it is&#34;."' in image
 
 
 def test_thumbnails_are_small_and_only_those_of_chapters_with_a_figure(rendered):

@@ -1,11 +1,17 @@
 """The search index of the toy book: papers and claims are entries, and words stay apart."""
 
 import json
+import re
 
 from src.book.evidence import catalogue
 from src.book.site import build as site
-from src.book.site.searchable import names, spaced
-from tests.site.fake_book import CHAPTER
+from src.book.site.pages import DIRECTIVES
+from src.book.site.pages.glance import at_a_glance
+from src.book.site.searchable import names
+from tests.site.fake_book import CHAPTER, run_result
+
+# Where a block or a line ends and a word follows without a blank.
+JOINED = re.compile(r"(?:</(?:p|li|th|td|dt|dd|div|caption|h[1-6])>|<br>)(?:<[^>]*>)*[^\s<]")
 
 
 def index(root):
@@ -17,12 +23,14 @@ def pages_of(found, entries):
     return [found["docnames"][entry[0]] for entry in entries]
 
 
-def test_words_of_two_cells_stay_apart():
-    html = "<tr><th>One</th><td>two<br>three</td><td><em>fo</em>ur</td></tr>"
-    assert (
-        spaced(html) == "<tr><th>One</th>\n<td>two<br>\nthree</td>\n<td><em>fo</em>ur</td>\n</tr>"
-    )
-    assert spaced("<p>a</p>\n") == "<p>a</p>\n"
+def test_words_of_two_cells_stay_apart(toy):
+    """Sphinx indexes raw HTML without its tags: `<td>one</td><td>two</td>` would be "onetwo"."""
+    run_result(toy)
+    pieces = [section.html for make in DIRECTIVES.values() for section in make(str)]
+    html = "".join([*pieces, at_a_glance(CHAPTER, str)])
+    assert html.count("</td>") > 30
+    assert not JOINED.findall(html)
+    assert JOINED.findall("<td>one</td><td>two</td><p>a<br><b>b</b></p>\n<td>c</td></tr> d")
 
 
 def test_a_paper_is_looked_up_by_title_name_and_id():

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from src.book.site import weight
-from src.book.site.weight import first_load, overweight
+from tests.browser import weight
+from tests.browser.weight import first_load, overweight
 
 PAGE = """<html><head><link rel="stylesheet" href="_static/a.css?v=1">
 <link rel="preload" as="script" href="_static/a.js"><link rel="index" href="other.html">

@@ -1,14 +1,17 @@
 """What a cell's output may bring onto a page: words, tables and figures, nothing that acts.
 
 A chapter's code is reviewed; what it prints is made from data, which may come from anywhere. So a
-page takes only what does nothing but be read. HTML is admitted by a grammar so strict that every
-browser reads it in the same way: tags in lower case, attributes in double quotes, all closed.
+page takes only what does nothing but be read. HTML is admitted if it is written as nh3, a parser
+with the rules of browsers, writes it: tags in lower case, attributes in double quotes, all closed,
+a table's rows in a <tbody>.
 """
 
 import re
-from collections.abc import Iterator
-from html import unescape
+from html import escape, unescape
+from itertools import zip_longest
 from typing import TYPE_CHECKING
+
+import nh3
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -16,17 +19,24 @@ if TYPE_CHECKING:
 _KINDS = {"text/plain", "text/html", "text/markdown", "text/latex", "image/png"}
 _REMEDY = "show words, Table(...), show(...) or run.figure(...)"
 
-_VOID = {"br", "col", "hr", "wbr"}
-_NAMES = """
-a abbr b blockquote caption cite code colgroup dd del details div dl dt em figcaption figure h2
-h3 h4 h5 h6 i ins kbd li mark ol p pre q s samp small span strong sub summary sup table tbody td
-tfoot th thead time tr u ul var
+_TAGS = """
+    a abbr b blockquote br caption cite code col colgroup dd del details div dl dt em figcaption
+    figure h2 h3 h4 h5 h6 hr i ins kbd li mark ol p pre q s samp small span strong sub summary sup
+    table tbody td tfoot th thead time tr u ul var wbr
 """
-_TAGS = _VOID | set(_NAMES.split())
 _ATTRIBUTES = {"class", "colspan", "dir", "href", "lang", "rowspan", "scope", "title"}
-_TAG = re.compile(r'<(/?)([a-z][a-z0-9]*)((?: [a-z-]+="[^"<>]*")*) ?/?>')
-_ATTRIBUTE = re.compile(r' ([a-z-]+)="([^"]*)"')
+_TEXT = re.compile(r"(?:^|(?<=>))[^<]+")
+_SHOWN = 40
 _ADDRESS = re.compile(r"https://\S+|(?!//)[\w./-]*(?:#[\w-]*)?")
+_CLEANER = nh3.Cleaner(
+    tags=set(_TAGS.split()),
+    attributes={"*": _ATTRIBUTES},
+    attribute_filter=lambda tag, name, value: (
+        value if name != "href" or _ADDRESS.fullmatch(value) else None
+    ),
+    url_schemes={"https"},
+    link_rel=None,
+)
 
 # Code shown by `show`: one fenced block is the whole output, and no line of the code ends it.
 _CODE_BLOCK = re.compile(r"(?P<fence>`{3,})[a-z]*\n(?P<code>.*)\n(?P=fence)\s*", re.DOTALL)
@@ -78,8 +88,18 @@ def output_problems(output: "NotebookNode") -> list[str]:
 
 
 def html_problems(html: str) -> list[str]:
-    """Return what some HTML holds beside words and the tags of words and tables."""
-    return list(dict.fromkeys(_html_problems(html)))
+    """Return what some HTML holds beside words and the tags of words and tables: the first place.
+
+    Only what is the same before and after it is cleaned is shown: no two browsers read it in two
+    ways, and a page says what its author wrote.
+    """
+    written, admitted = _TEXT.sub(_as_written, html), _CLEANER.clean(html)
+    if written == admitted:
+        return []
+    pairs = enumerate(zip_longest(written, admitted))
+    same = next(number for number, (ours, theirs) in pairs if ours != theirs)
+    place = max(written.rfind("<", 0, same + 1), 0)
+    return [repr(written[place : place + _SHOWN])]
 
 
 def words_problems(markdown: str) -> list[str]:
@@ -90,34 +110,6 @@ def words_problems(markdown: str) -> list[str]:
     return [what for what, pattern in _WORDS.items() if pattern.search(markdown)]
 
 
-def _html_problems(html: str) -> Iterator[str]:
-    opened: list[str] = []
-    place = html.find("<")
-    while place >= 0:
-        tag = _TAG.match(html, place)
-        if tag is None or tag[2] not in _TAGS:
-            yield _excerpt(html, place)
-        else:
-            yield from _attribute_problems(tag[3])
-            if tag[1]:
-                if not opened or opened.pop() != tag[2]:
-                    yield f"</{tag[2]}> where it closes nothing"
-                    return
-            elif tag[2] not in _VOID:
-                opened.append(tag[2])
-        place = html.find("<", place + 1)
-    if opened:
-        yield f"<{opened[-1]}> that is not closed"
-
-
-def _attribute_problems(attributes: str) -> Iterator[str]:
-    for name, value in _ATTRIBUTE.findall(attributes):
-        if name not in _ATTRIBUTES:
-            yield f"the attribute {name}"
-        elif name == "href" and not _ADDRESS.fullmatch(unescape(value)):
-            yield f"a link to {unescape(value)[:40]!r}"
-
-
-def _excerpt(html: str, place: int) -> str:
-    """Return the beginning of what is not understood, in one word."""
-    return re.match(r"<[/!?]?[\w-]*", html[place:])[0] or "<"
+def _as_written(words: re.Match) -> str:
+    """Return the words between two tags in the way in which the parser writes them."""
+    return escape(unescape(words[0]), quote=False).replace("\xa0", "&nbsp;")

@@ -3,7 +3,6 @@
 import copy
 import re
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -172,25 +171,7 @@ def _close(a: float, b: float) -> bool:
     return small or abs(a - b) <= RELATIVE * max(abs(a), abs(b))
 
 
-class _Text(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self.hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: list) -> None:
-        self.hidden += tag in ("style", "script")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.hidden -= tag in ("style", "script")
-
-    def handle_data(self, data: str) -> None:
-        if not self.hidden:
-            self.found.append(data)
-
-
 def _without_tags(html: str) -> str:
-    parser = _Text()
-    parser.feed(html)
-    parser.close()
-    return " ".join(parser.found)
+    from bs4 import BeautifulSoup
+
+    return BeautifulSoup(html, "lxml").get_text(" ")

@@ -35,27 +35,29 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # The code that makes the pages, below src/book; with the stage and `data/` it is all that the site
 # depends on.
 _CODE = (
-    "chapter/tables",
-    "evidence/catalogue",
-    "evidence/claims",
-    "evidence/ledger",
-    "notebook/install",
-    "notebook/outputs",
-    "notebook/repository",
-    "site/accessible",
-    "site/archive",
-    "site/build",
-    "site/directives",
-    "site/front",
-    "site/htmlcheck",
-    "site/icons",
-    "site/offline",
-    "site/page_parts",
-    "site/pages/*",
-    "site/searchable",
-    "site/stage",
-    "storage/content_keys",
-    "storage/dependencies",
+    "chapter/tables.py",
+    "evidence/catalogue.py",
+    "evidence/claims.py",
+    "evidence/ledger.py",
+    "notebook/install.py",
+    "notebook/outputs.py",
+    "notebook/repository.py",
+    "site/accessible.py",
+    "site/archive.py",
+    "site/build.py",
+    "site/directives.py",
+    "site/front.py",
+    "site/htmlcheck.py",
+    "site/icons.py",
+    "site/offline.py",
+    "site/page_parts.py",
+    "site/pages/*.py",
+    "site/pages/templates/*",
+    "site/searchable.py",
+    "site/stage.py",
+    "site/theme/*",
+    "storage/content_keys.py",
+    "storage/dependencies.py",
 )
 
 
@@ -250,8 +252,7 @@ def _of_machinery(file: Path, home: Path) -> bool:
 
 def _code() -> list[Path]:
     folder = Path(__file__).parents[1]
-    code = {file for pattern in _CODE for file in folder.glob(f"{pattern}.py")}
-    return sorted(code | set(folder.glob("site/theme/*")))
+    return sorted(file for pattern in _CODE for file in folder.glob(pattern))
 
 
 def _listing(site: Path) -> str:

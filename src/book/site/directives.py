@@ -25,7 +25,6 @@ from src.book.site.pages.book import Book
 from src.book.site.pages.citation import citation
 from src.book.site.pages.glance import at_a_glance
 from src.book.site.pages.markup import Link, Section
-from src.book.site.searchable import spaced
 
 _CHAPTERS = "chapters/"
 _SOURCES = (".ipynb", ".md")
@@ -47,7 +46,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("build-finished", copy_mathjax)
     app.setup_extension("src.book.site.accessible")
     front.connect(app)
-    app.add_node(nodes.image, override=True, html=(visit_image, depart_image))
+    app.add_node(nodes.image, override=True, html=(visit_image, None))
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}
 
 
@@ -68,7 +67,7 @@ class FromData(SphinxDirective):
         return [self._node(section) for section in sections]
 
     def _node(self, section: Section) -> nodes.Node:
-        content = nodes.raw("", spaced(section.html), format="html")
+        content = nodes.raw("", section.html, format="html")
         if section.title is None:
             return content
         node = nodes.section("", nodes.title(section.title, section.title), content)
@@ -92,8 +91,8 @@ def add_at_a_glance(app: Sphinx, doctree: nodes.document) -> None:
         page, place = title.parent, title.parent.index(title) + 1
         while place < len(page) and isinstance(page[place], nodes.admonition):
             place += 1
-        page.insert(place, nodes.raw("", spaced(box.html), format="html"))
-        page.append(nodes.raw("", spaced(cite.html), format="html"))
+        page.insert(place, nodes.raw("", box.html, format="html"))
+        page.append(nodes.raw("", cite.html, format="html"))
 
 
 def leave_mathematics_alone(app: Sphinx, doctree: nodes.document) -> None:
@@ -170,11 +169,6 @@ def visit_image(translator: nodes.NodeVisitor, node: nodes.image) -> None:
     type(translator).visit_image(translator, node)
     size = re.compile(r'style="width: (\d+)(?:px)?; height: (\d+)(?:px)?;?"')
     translator.body[-1] = size.sub(r'width="\1" height="\2" loading="lazy"', translator.body[-1])
-
-
-def depart_image(translator: nodes.NodeVisitor, node: nodes.image) -> None:
-    """Finish an image as Sphinx does."""
-    type(translator).depart_image(translator, node)
 
 
 def _link(env: BuildEnvironment, docname: str) -> Link:

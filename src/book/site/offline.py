@@ -5,7 +5,6 @@ others from elsewhere; none of them is left in the site. See also `src/book/site
 """
 
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
 from docutils import nodes
@@ -57,7 +56,8 @@ def drop_thebe_settings(app: Sphinx, doctree: nodes.document, page: str) -> None
 def drop_scripts(app: Sphinx, page: str, template: str, context: dict, *_: object) -> None:
     """Take thebe, which loads from another server, out of a page, and what stands there twice."""
     for kind in ("script_files", "css_files"):
-        context[kind] = list(_once(f for f in context[kind] if "thebe" not in _told(f)))
+        files = {_told(file): file for file in context[kind]}
+        context[kind] = [file for told, file in files.items() if "thebe" not in told]
 
 
 def drop_files(app: Sphinx, error: Exception | None) -> None:
@@ -68,15 +68,6 @@ def drop_files(app: Sphinx, error: Exception | None) -> None:
     for pattern in _UNUSED:
         for found in sorted((Path(app.outdir) / "_static").glob(pattern)):
             shutil.rmtree(found) if found.is_dir() else found.unlink()
-
-
-def _once(files: Iterable) -> Iterable:
-    """Yield the files that differ in what they load or say."""
-    seen = set()
-    for file in files:
-        if (told := _told(file)) not in seen:
-            seen.add(told)
-            yield file
 
 
 def _told(file: object) -> str:

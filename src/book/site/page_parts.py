@@ -6,7 +6,6 @@ written, it gets the `.py` of its chapter as a download, and at its end a link t
 
 import re
 import shutil
-from html import escape
 from pathlib import Path
 
 from docutils import nodes
@@ -14,6 +13,7 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 
 from src.book.site.pages.book import build_version, report_address
+from src.book.site.pages.markup import render
 from src.book.storage import paths
 
 _CHAPTERS = "chapters/"
@@ -75,11 +75,8 @@ def offer_report(
     if doctree is None or not repository:
         return
     version = build_version()
-    address = escape(report_address(repository, page, version))
-    context["body"] += (
-        f'<p class="page-end">Version {escape(version)}<span> · '
-        f'<a class="report-error" href="{address}">Report an error on this page</a></span></p>\n'
-    )
+    report = report_address(repository, page, version)
+    context["body"] += render("chapter.page_end", str, version, report)
 
 
 def copy_sources(app: Sphinx, error: Exception | None) -> None:

@@ -5,27 +5,14 @@ a table; here they become entries of the index as well, so that a title leads to
 a claim to its row on the scoreboard, and a planned paper to the catalogue.
 """
 
-import re
 from html import escape
 from typing import TYPE_CHECKING
 
 from src.book.evidence import catalogue
-from src.book.site.pages.markup import SCOREBOARD, anchor
+from src.book.site.pages.markup import CATALOGUE, SCOREBOARD, anchor
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
-
-_CATALOGUE = "pages/catalogue"
-# Ends of elements behind which a new word begins, although the HTML has no blank there.
-_WORD_ENDS = re.compile(r"(</(?:p|li|th|td|dt|dd|div|caption|h[1-6]|option)>|<br */?>)(?=\S)")
-
-
-def spaced(html: str) -> str:
-    """Return HTML with a line break after each block, so that words of two blocks stay apart.
-
-    Sphinx indexes raw HTML without its tags: `<td>one</td><td>two</td>` would be "onetwo".
-    """
-    return _WORD_ENDS.sub("\\1\n", html)
 
 
 def names(paper: catalogue.Paper) -> list[str]:
@@ -54,9 +41,9 @@ def add_entries(app: "Sphinx") -> list:
         if SCOREBOARD in index._titles:
             for name, claim in paper.claims.items():
                 _add_title(index, SCOREBOARD, claim.says, anchor(paper.id, name))
-    if _CATALOGUE in index._titles:
+    if CATALOGUE in index._titles:
         for paper in catalogue.planned():
-            _add_title(index, _CATALOGUE, paper.title, None)
+            _add_title(index, CATALOGUE, paper.title, None)
     return []
 
 

@@ -7,12 +7,10 @@ only sees the result (`src.book.site.directives`), so everything here can be tes
 from collections.abc import Callable
 
 from src.book.site.pages.benchmarks import execution, many_chapters
-from src.book.site.pages.bibliography import bibliography
-from src.book.site.pages.catalogue import catalogue
+from src.book.site.pages.catalogue import bibliography, catalogue
 from src.book.site.pages.gallery import gallery
 from src.book.site.pages.markup import Link, Section
-from src.book.site.pages.resources import resources
-from src.book.site.pages.run_times import run_times
+from src.book.site.pages.run_times import resources, run_times
 from src.book.site.pages.scoreboard import scoreboard, scoreboard_summary
 
 # The directives that a page may hold: ```{scoreboard}```, ...

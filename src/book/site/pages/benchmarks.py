@@ -7,7 +7,7 @@ ledger; a page without an entry says which command measures it.
 from statistics import median
 
 from src.book.evidence import ledger
-from src.book.site.pages.markup import Link, Section, row, table, text
+from src.book.site.pages.markup import Link, Section, paragraphs, table
 
 # What is timed: everything from nothing, nothing changed, one notebook changed.
 PHASES = ("cold", "no-op", "changed")
@@ -20,18 +20,18 @@ _FAIRNESS = (
     "this book's own pages. Neither sees a change in a module that a notebook imports, or limits "
     "a notebook's time and memory as a whole."
 )
+_NOT_MEASURED = "Not measured yet: `python -m benchmarks.{}`"
 
 
 def execution(link: Link) -> list[Section]:
     """Return one table for each set of notebooks: seconds of each runner, ratios to ours."""
     entry = ledger.read("execution", "timing")
     if entry is None:
-        return [_not_measured("benchmarks.execution")]
-    sections = []
-    for notebooks, rows in entry["sets"].items():
-        body = "".join(row([text(cell) for cell in cells]) for cells in _rows(rows))
-        header = [text(notebooks), *_HEADER]
-        sections.append(Section(table(f"Executing {notebooks}", header, body, "run-times")))
+        return [paragraphs(_NOT_MEASURED.format("execution"))]
+    sections = [
+        table(f"Executing {notebooks}", [notebooks, *_HEADER], _rows(rows), "run-times")
+        for notebooks, rows in entry["sets"].items()
+    ]
     versions = ", ".join(f"{name} {number}" for name, number in entry["versions"].items())
     found = {len(s) for rows in entry["sets"].values() for p in rows.values() for s in p.values()}
     repeats = " and ".join(str(number) for number in sorted(found, reverse=True))
@@ -39,32 +39,32 @@ def execution(link: Link) -> list[Section]:
         f"Medians of {repeats} interleaved repetitions (smallest to largest), and how many times "
         f"as long as this book's runner. {versions}; {_where(entry)}."
     )
-    words = "".join(f"<p>{text(sentence)}</p>\n" for sentence in (about, _FAIRNESS))
-    return [*sections, Section(words)]
+    return [*sections, paragraphs(about, _FAIRNESS)]
 
 
 def many_chapters(link: Link) -> list[Section]:
     """Return a table of what the runner costs with many tiny chapters."""
     entry = ledger.read("many_chapters", "timing")
     if entry is None:
-        return [_not_measured("benchmarks.many_chapters")]
+        return [paragraphs(_NOT_MEASURED.format("many_chapters"))]
     early, number = entry["early"], entry["chapters"]
-    rows = [
-        ("Planning, nothing run yet", _s(entry["plan_seconds"])),
-        ("Planning, a shared module changed", _s(entry["plan_after_a_change_seconds"])),
-        ("Nothing to run", _s(entry["no_op_seconds"])),
-        ("Nothing to run or to render", _s(entry["no_op_with_site_seconds"])),
-        (f"Running all on {entry['jobs']} kernels at a time", _s(entry["run_seconds"])),
-        ("Rendering all", _s(entry["site_seconds"])),
-    ]
+    measured = {
+        "Planning, nothing run yet": "plan",
+        "Planning, a shared module changed": "plan_after_a_change",
+        "Nothing to run": "no_op",
+        "Nothing to run or to render": "no_op_with_site",
+        f"Running all on {entry['jobs']} kernels at a time": "run",
+        "Rendering all": "site",
+    }
+    rows = [[what, _s(entry[f"{name}_seconds"])] for what, name in measured.items()]
     for who, (before, after) in entry["memory_mb"].items():
         words = f"{before:.0f} MB, later at most {after:.0f} MB"
-        rows.append((f"Memory of a {who} after {early} chapters", words))
-    body = "".join(row([text(what), text(value)]) for what, value in rows)
+        rows.append([f"Memory of a {who} after {early} chapters", words])
     header = [f"{number} tiny chapters", "Measured"]
-    shown = table(f"The runner with {number} chapters", header, body, "run-times")
-    about = f"Whole commands, with the interpreter's start; {_where(entry)}."
-    return [Section(shown), Section(f"<p>{text(about)}</p>\n")]
+    return [
+        table(f"The runner with {number} chapters", header, rows, "run-times"),
+        paragraphs(f"Whole commands, with the interpreter's start; {_where(entry)}."),
+    ]
 
 
 def execution_words(entry: dict) -> str:
@@ -103,7 +103,3 @@ def _s(seconds: float) -> str:
 def _where(entry: dict) -> str:
     source = entry["provenance"]
     return f"{source['device']}, {source['cores']} cores, {source['date']}"
-
-
-def _not_measured(module: str) -> Section:
-    return Section(f"<p>Not measured yet: <code>python -m {module}</code></p>\n")

@@ -1,70 +1,36 @@
-"""The catalogue page: every paper in scope, by part and chapter, with its state."""
+"""The lists of papers: the catalogue of all in scope, and the bibliography of those that run."""
 
 from src.book.evidence import catalogue as entries
-from src.book.evidence.catalogue import Paper, Planned
+from src.book.evidence.catalogue import Paper
 from src.book.site.pages.evidence import of_paper
-from src.book.site.pages.markup import (
-    Link,
-    Section,
-    arxiv_search,
-    chapter_link,
-    counts,
-    paper_link,
-    row,
-    row_of,
-    table,
-    text,
-)
-
-_HEADER = ["Paper", "Year", "Chapter", "State"]
+from src.book.site.pages.markup import Link, Section, paragraphs, render
 
 
 def catalogue(link: Link) -> list[Section]:
     """Return a table of papers for each part: those that run first, then the planned ones."""
     running, planned = list(entries.papers().values()), entries.planned()
-    sections = [Section(_summary(len(running), len(planned)))]
+    summary = (
+        f"{len(running) + len(planned)} papers are in scope. {len(running)} run today; their "
+        f"titles lead to the chapter. {len(planned)} are planned; their titles lead to a search "
+        "on arXiv."
+    )
+    sections = [paragraphs(summary)]
     for part, title in entries.PARTS.items():
-        rows = [_running(p, link) for p in running if p.part == part]
-        rows += [_planned(p, link) for p in planned if p.chapter.split("/")[0] == part]
-        if rows:
-            html = table(f"Papers in {title}", _HEADER, "".join(rows), "papers")
+        here = [(p, [e.verdict for e in of_paper(p)]) for p in running if p.part == part]
+        later = [p for p in planned if p.chapter.split("/")[0] == part]
+        if here or later:
+            html = render("catalogue.papers", link, title, here, later)
             sections.append(Section(html, title, part))
     return sections
 
 
-def _summary(running: int, planned: int) -> str:
-    return (
-        f"<p>{running + planned} papers are in scope. {running} run today; their titles lead "
-        f"to the chapter. {planned} are planned; their titles lead to a search on arXiv.</p>\n"
-    )
+def bibliography(link: Link) -> list[Section]:
+    """Return the papers in the order of their first authors' names, each with its chapter."""
+    papers = sorted(entries.papers().values(), key=lambda p: (_surname(p), p.year, p.title))
+    if not papers:
+        return [paragraphs("No paper runs yet.")]
+    return [Section(render("catalogue.references", link, papers))]
 
 
-def _running(paper: Paper, link: Link) -> str:
-    first = next(iter(paper.claims))
-    state = counts((e.verdict for e in of_paper(paper)), row_of(paper, first, link))
-    return row(
-        [
-            paper_link(paper, link) + _idea(paper.idea),
-            str(paper.year),
-            chapter_link(paper.chapter, link),
-            state,
-        ]
-    )
-
-
-def _planned(paper: Planned, link: Link) -> str:
-    title = f'<a href="{arxiv_search(paper.title)}">{text(paper.title)}</a>'
-    title += _idea(paper.idea)
-    state = '<span class="planned">planned</span>'
-    return row(
-        [
-            title,
-            str(paper.year or "–"),
-            chapter_link(paper.chapter, link),
-            state,
-        ]
-    )
-
-
-def _idea(idea: str) -> str:
-    return f'<br><span class="idea">{text(idea)}</span>'
+def _surname(paper: Paper) -> str:
+    return paper.authors[0].split()[-1].casefold()

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 # A claim of a paper: (paper's id, claim's name).
 Key = tuple[str, str]
+# How a cell tells of a claim, the best first.
+_MEASURES, _MEASURES_BY_A_FUNCTION, _SHOWS, _NOTHING = range(4)
 
 
 def anchor_of_cell(paper: str, claim: str) -> str:
@@ -25,18 +27,12 @@ def cells_of(sources: Sequence[str], claims: Iterable[Key]) -> dict[Key, int]:
     its cell. A claim that no cell measures has the cell that shows its verdict.
     """
     cells = [_Cell(source) for source in sources]
-    helpers = {name: args for cell in cells for name, args in cell.helpers.items()}
+    helpers = {name: paper for cell in cells for name, paper in cell.helpers.items()}
     found = {}
     for paper, claim in claims:
-        for tells in (
-            lambda cell: cell.measures(paper, claim),  # noqa: B023
-            lambda cell: cell.measures_by(helpers, paper, claim),  # noqa: B023
-            lambda cell: cell.shows(paper),  # noqa: B023
-        ):
-            number = next((k for k, cell in enumerate(cells) if tells(cell)), None)
-            if number is not None:
-                found[paper, claim] = number
-                break
+        told = [cell.tells(paper, claim, helpers) for cell in cells]
+        if (best := min(told, default=_NOTHING)) != _NOTHING:
+            found[paper, claim] = told.index(best)
     return found
 
 
@@ -46,7 +42,7 @@ class _Cell:
     Attributes:
         measured: the arguments of each `....measure(paper, claim, ...)`.
         verdicts: the arguments of each `....verdicts(...)`.
-        helpers: for each function of the cell that measures, the arguments with which it does.
+        helpers: for each function of the cell that measures, the paper for which it does.
         called: the names of the plain functions that it calls.
     """
 
@@ -56,45 +52,33 @@ class _Cell:
         except SyntaxError:  # a cell with a magic command measures nothing
             tree = ast.Module([], [])
         nodes = list(ast.walk(tree))
-        self.measured = _arguments(tree, "measure")
-        self.verdicts = _arguments(tree, "verdicts")
-        self.helpers = {
-            node.name: args[0]
-            for node in nodes
-            if isinstance(node, ast.FunctionDef) and (args := _arguments(node, "measure"))
-        }
+        self.measured, self.verdicts = _measured(tree), _arguments(tree, "verdicts")
+        functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+        self.helpers = {f.name: found[0][0] for f in functions if (found := _measured(f))}
         calls = [node.func for node in nodes if isinstance(node, ast.Call)]
         self.called = {func.id for func in calls if isinstance(func, ast.Name)}
         self.texts = {node.value for node in nodes if isinstance(node, ast.Constant)}
 
-    def measures(self, paper: str, claim: str) -> bool:
-        """Return whether the cell measures the claim itself."""
-        return any(
-            _names(args[0], paper, {paper}) and _names(args[1], claim, self.texts)
-            for args in self.measured
-        )
+    def tells(self, paper: str, claim: str, helpers: dict[str, ast.expr]) -> int:
+        """Return whether the cell measures the claim, hands its name on, or shows its verdict."""
+        for of_paper, of_claim, *_ in self.measured:
+            if _names(of_paper, paper, {paper}) and _names(of_claim, claim, self.texts):
+                return _MEASURES
+        used = [helpers[name] for name in self.called & helpers.keys()]
+        if claim in self.texts and any(_names(of_paper, paper, {paper}) for of_paper in used):
+            return _MEASURES_BY_A_FUNCTION
+        shown = any(not args or _names(args[0], paper, {paper}) for args in self.verdicts)
+        return _SHOWS if shown else _NOTHING
 
-    def measures_by(self, helpers: dict[str, list[ast.expr]], paper: str, claim: str) -> bool:
-        """Return whether the cell hands the claim's name to a function that measures."""
-        return claim in self.texts and any(
-            _names(helpers[name][0], paper, {paper}) for name in self.called & helpers.keys()
-        )
 
-    def shows(self, paper: str) -> bool:
-        """Return whether the cell shows the verdicts of the paper, or of all papers."""
-        return any(not args or _names(args[0], paper, {paper}) for args in self.verdicts)
+def _measured(tree: ast.AST) -> list[list[ast.expr]]:
+    return [args for args in _arguments(tree, "measure") if len(args) > 1]
 
 
 def _arguments(tree: ast.AST, method: str) -> list[list[ast.expr]]:
     """Return the positional arguments of each call of a method."""
-    return [
-        node.args
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == method
-        and (method != "measure" or len(node.args) > 1)
-    ]
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [call.args for call in calls if getattr(call.func, "attr", None) == method]
 
 
 def _names(node: ast.expr, name: str, texts: set[str]) -> bool:

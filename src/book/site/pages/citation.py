@@ -2,11 +2,11 @@
 
 import re
 import unicodedata
-from html import escape
 
 from src.book.evidence import catalogue
 from src.book.evidence.catalogue import Paper
 from src.book.site.pages.book import Book
+from src.book.site.pages.markup import render
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -23,14 +23,7 @@ def citation(chapter: str, book: Book) -> str:
     if not papers:
         return ""
     entries = "\n\n".join([*_papers(papers), _book(book)])
-    count = "paper" if len(papers) == 1 else f"{len(papers)} papers"
-    # The classes are those of a code block, so that it gets the theme's copy button.
-    return (
-        '<details class="cite">\n<summary>Cite this chapter</summary>\n'
-        f"<p>BibTeX of the {count} and of this book:</p>\n"
-        '<div class="highlight-bibtex notranslate"><div class="highlight">'
-        f'<pre tabindex="0">{escape(entries)}\n</pre></div></div>\n</details>\n'
-    )
+    return render("chapter.citation", str, len(papers), entries)
 
 
 def bibtex_text(text: str) -> str:

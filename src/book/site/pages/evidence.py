@@ -9,6 +9,7 @@ from src.book.evidence.statistics import NOT_TESTED
 from src.book.storage import dependencies
 
 NOT_RUN = "not run yet"
+STALE, UNKNOWN = "older than the code", "code unknown"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,21 @@ class Evidence:
                 return NOT_RUN
             return why_not(self.claim, "quick")
         return describe_kept(self.measured)
+
+    @property
+    def age(self) -> str:
+        """Whether the code is newer than the measurement, or unknown, in words; "" if it stands."""
+        return UNKNOWN if self.stale is None else STALE if self.stale else ""
+
+    @property
+    def criterion(self) -> str:
+        """What the claim's measure must be, with the signs of mathematics."""
+        return str(self.claim.expect).replace("<=", "≤").replace(">=", "≥")
+
+    @property
+    def disagreement(self) -> str:
+        """The verdicts of the smaller profiles that disagree, in words."""
+        return ", ".join(f"{profile}: {word}" for profile, word in self.others.items())
 
 
 def gather() -> list[Evidence]:

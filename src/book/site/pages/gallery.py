@@ -5,15 +5,13 @@ import io
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from html import escape
 from pathlib import Path
 
 from src.book.evidence import catalogue
 from src.book.evidence.catalogue import Paper
 from src.book.notebook import notebooks
-from src.book.notebook.titles import chapter_title
 from src.book.site.pages.evidence import of_paper
-from src.book.site.pages.markup import Link, Section, beside, counts, text
+from src.book.site.pages.markup import Link, Section, beside, paragraphs, render
 from src.book.storage import paths
 
 WIDTH = 480  # pixels of a thumbnail; a card is narrower on most screens
@@ -33,19 +31,16 @@ class Figure:
 
 def gallery(link: Link) -> list[Section]:
     """Return a card for each chapter, in the order of the parts."""
-    cards = "".join(f"{_card(chapter, link)}" for chapter in _chapters())
+    cards = [_card(chapter, link) for chapter in _chapters()]
     if not cards:
-        return [Section("<p>The book has no chapter yet.</p>\n")]
-    return [Section(f'<ul class="gallery">\n{cards}</ul>\n')]
+        return [paragraphs("The book has no chapter yet.")]
+    return [Section(render("chapter.gallery", link, cards))]
 
 
 def write_thumbnails(site: Path) -> None:
     """Write the thumbnail of every chapter that has a figure into a rendered site."""
     folder = site / _FOLDER
-    wanted = {}
-    for chapter in _chapters():
-        if figure := first_figure(chapter):
-            wanted[_name(chapter)] = figure
+    wanted = {_name(c): figure for c in _chapters() if (figure := first_figure(c))}
     for file in folder.glob("*.png"):
         if file.name not in wanted:
             file.unlink()
@@ -75,7 +70,6 @@ def _first_figure(page: Path, _changed: int, _size: int) -> Figure | None:
     return None
 
 
-@lru_cache(maxsize=500)
 def _thumbnail(figure: Figure) -> bytes:
     """Return the figure as a small PNG of few colours."""
     from PIL import Image
@@ -108,36 +102,23 @@ def _name(chapter: str) -> str:
     return f"{chapter.replace('/', '-')}.png"
 
 
-def _card(chapter: str, link: Link) -> str:
+def _card(chapter: str, link: Link) -> dict[str, object]:
     papers = catalogue.chapters().get(chapter, [])
-    part = catalogue.PARTS[chapter.split("/")[0]]
-    title = f'<a href="{link(f"chapters/{chapter}")}">{text(chapter_title(chapter))}</a>'
-    badges = counts(e.verdict for paper in papers for e in of_paper(paper))
-    idea = f'<p class="card-idea">{_idea(papers)}</p>\n' if papers else ""
-    claims = f'<p class="card-counts">{badges}</p>\n' if badges else ""
-    return (
-        f"<li>\n{_image(chapter, link)}"
-        f'<div class="card-words">\n<p class="card-part">{text(part)}</p>\n'
-        f'<h3 class="card-name">{title}</h3>\n{idea}{claims}</div>\n</li>\n'
-    )
-
-
-def _image(chapter: str, link: Link) -> str:
-    figure = first_figure(chapter)
-    if figure is None:
-        return '<div class="card-image"></div>\n'
-    return (
-        f'<div class="card-image"><img src="{beside(link, f"{_FOLDER}/{_name(chapter)}")}" '
-        f'width="{figure.width}" height="{figure.height}" loading="lazy" '
-        f'alt="{escape(figure.alt)}"></div>\n'
-    )
+    return {
+        "chapter": chapter,
+        "part": catalogue.PARTS[chapter.split("/")[0]],
+        "figure": first_figure(chapter),
+        "thumbnail": beside(link, f"{_FOLDER}/{_name(chapter)}"),
+        "idea": _idea(papers) if papers else "",
+        "verdicts": [e.verdict for paper in papers for e in of_paper(paper)],
+    }
 
 
 def _idea(papers: list[Paper]) -> str:
     """Return the idea of a chapter's paper; of several papers, their number and years."""
     if len(papers) == 1:
         idea = papers[0].idea.rstrip(".")
-        return text(f"{idea[0].upper()}{idea[1:]}.")
+        return f"{idea[0].upper()}{idea[1:]}."
     years = sorted({paper.year for paper in papers})
     when = f"from {years[0]} to {years[-1]}" if len(years) > 1 else f"of {years[0]}"
     return f"{len(papers)} papers {when}, side by side."

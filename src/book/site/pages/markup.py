@@ -1,13 +1,17 @@
-"""HTML building blocks of the pages made from `data/`: text, badges, tables, links to papers."""
+"""What turns the facts of `data/` into HTML: the templates, and the words and addresses in them."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
+from functools import cache
+from pathlib import Path
 from urllib.parse import quote_plus
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
 from src.book.chapter.tables import badge
-from src.book.evidence.catalogue import Paper
+from src.book.evidence.catalogue import PARTS, Paper
 from src.book.evidence.statistics import VERDICTS
 from src.book.notebook.titles import chapter_title
 from src.book.site.pages.cells import anchor_of_cell
@@ -16,8 +20,7 @@ from src.book.storage import paths
 # From a document's name ("pages/scoreboard") to an address that works on the page being made.
 Link = Callable[[str], str]
 
-SCOREBOARD = "pages/scoreboard"
-CATALOGUE = "pages/catalogue"
+SCOREBOARD, CATALOGUE, NOTATION = "pages/scoreboard", "pages/catalogue", "pages/notation"
 
 
 @dataclass(frozen=True)
@@ -29,42 +32,44 @@ class Section:
     anchor: str = ""
 
 
-def text(value: str) -> str:
-    """Return plain text as HTML; `code` in backticks becomes code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(value))
+def render(macro: str, link: Link, *facts: object, **named: object) -> str:
+    """Return the HTML that a macro, such as "chapter.glance", makes of some facts.
+
+    Args:
+        macro: the template's name and the macro's.
+        link: of the page that the HTML is for.
+    """
+    file, name = macro.split(".")
+    page = _environment().get_template(f"{file}.html.j2").make_module({"link": link})
+    return str(getattr(page, name)(*facts, **named))
 
 
-def counts(verdicts: Iterable[str], href: str | None = None) -> str:
-    """Return one badge a verdict that occurs, with how often: "3 supported", "1 inconclusive"."""
-    found = list(verdicts)
-    return " ".join(badge(word, str(found.count(word)), href) for word in VERDICTS if word in found)
-
-
-def table(caption: str, header: list[str], rows: str, kind: str) -> str:
-    """Return a table that scrolls in its own box when the page is narrow.
+def table(
+    caption: str, header: list[str], rows: list[list[str]], kind: str, link: Link | None = None
+) -> Section:
+    """Return a table of texts whose first column heads its rows.
 
     Args:
         caption: what the table lists; read out by screen readers, also the scroll box's name.
-        header: the columns' names.
-        rows: `<tr>` elements, or `<tbody>` elements around them.
         kind: a class for the style sheet.
+        link: if given, the first column holds chapters, shown by titles that lead to them.
     """
-    cells = "".join(f'<th scope="col">{name}</th>' for name in header)
-    body = rows if rows.startswith("<tbody") else f"<tbody>\n{rows}</tbody>\n"
-    return (
-        f'<div class="table-box" role="region" aria-label="{escape(caption)}" tabindex="0">\n'
-        f'<table class="table {kind}">\n'
-        f'<caption class="visually-hidden">{escape(caption)}</caption>\n'
-        f"<thead><tr>{cells}</tr></thead>\n{body}</table></div>\n"
+    of_chapters = link is not None
+    return Section(
+        render("macros.text_table", link or str, caption, kind, header, rows, of_chapters)
     )
 
 
-def row(cells: Iterable[str], anchor: str | None = None) -> str:
-    """Return a table row whose first cell is its heading."""
-    first, *others = cells
-    identity = f' id="{anchor}"' if anchor else ""
-    rest = "".join(f"<td>{cell}</td>" for cell in others)
-    return f'<tr{identity}><th scope="row">{first}</th>{rest}</tr>\n'
+def paragraphs(*sentences: str) -> Section:
+    """Return each text as a paragraph."""
+    return Section(render("macros.paragraphs", str, sentences))
+
+
+def text(value: str) -> Markup:
+    """Return plain text as HTML; `code` in backticks becomes code."""
+    pieces = re.split(r"`([^`]+)`", value)
+    code = Markup("<code>{}</code>")
+    return Markup("").join(code.format(p) if k % 2 else p for k, p in enumerate(pieces))
 
 
 def anchor(paper: str, claim: str) -> str:
@@ -77,51 +82,14 @@ def row_of(paper: Paper, claim: str, link: Link) -> str:
     return f"{link(SCOREBOARD)}#{anchor(paper.id, claim)}"
 
 
-def chapter_link(chapter: str, link: Link) -> str:
-    """Return a chapter's title, linked if the chapter exists."""
-    title = text(chapter_title(chapter))
-    if not (paths.chapters_dir() / f"{chapter}.py").exists():
-        return title
-    return f'<a href="{link(f"chapters/{chapter}")}">{title}</a>'
-
-
-def paper_link(paper: Paper, link: Link) -> str:
-    """Return a paper's title, linked to its chapter if the chapter exists."""
-    if not (paths.chapters_dir() / f"{paper.chapter}.py").exists():
-        return text(paper.title)
-    return f'<a href="{link(f"chapters/{paper.chapter}")}">{text(paper.title)}</a>'
-
-
-def arxiv_link(paper: Paper) -> str:
-    """Return a link to the paper on arXiv, or to a search for its title if no id was verified."""
-    if paper.arxiv:
-        return f'<a href="https://arxiv.org/abs/{paper.arxiv}">arXiv:{paper.arxiv}</a>'
-    return f'<a href="{arxiv_search(paper.title)}">search arXiv</a>'
-
-
-def arxiv_search(title: str) -> str:
-    """Return the address of a search on arXiv for a paper's title."""
-    query = quote_plus(f'"{title}"')
-    return escape(f"https://arxiv.org/search/?query={query}&searchtype=title")
-
-
 def beside(link: Link, file: str) -> str:
     """Return the address of a file of the site that is no page, such as "pages/scoreboard.csv"."""
     return link("page").removesuffix("page.html") + file
 
 
-def cell_link(paper: Paper, claim: str, words: str, link: Link) -> str:
-    """Return a link to the cell of a chapter that measures a claim (or shows its verdict)."""
-    address = f"{link(f'chapters/{paper.chapter}')}#{anchor_of_cell(paper.id, claim)}"
-    told = f'<span class="visually-hidden"> of {escape(paper.id)} {escape(claim)}</span>'
-    return f'<a href="{address}">{words}{told}</a>'
-
-
 def people(authors: tuple[str, ...], most: int = 8) -> str:
     """Return the authors' names, shortened after `most`."""
-    if len(authors) > most:
-        return text(", ".join(authors[:most])) + " et al."
-    return text(", ".join(authors))
+    return ", ".join(authors[:most]) + (" et al." if len(authors) > most else "")
 
 
 def duration(seconds: float | None) -> str:
@@ -129,10 +97,40 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     whole = max(1, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
-    return f"{hours} h {rest} min" if rest else f"{hours} h"
+    hours, minutes = whole // 3600, whole // 60 % 60
+    numbers = {"h": hours, "min": minutes, "s": 0 if hours else whole % 60}
+    return " ".join(f"{number} {unit}" for unit, number in numbers.items() if number)
+
+
+@cache
+def _environment() -> Environment:
+    """Return the templates' environment, which escapes what is no HTML."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["text"] = text
+    environment.globals |= {
+        "anchor": anchor,
+        "anchor_of_cell": anchor_of_cell,
+        "arxiv_search": _arxiv_search,
+        "chapter_title": chapter_title,
+        "has_page": lambda chapter: (paths.chapters_dir() / f"{chapter}.py").exists(),
+        "html_of_badge": badge,
+        "people": people,
+        "row_of": row_of,
+        "NOTATION": NOTATION,
+        "PARTS": PARTS,
+        "SCOREBOARD": SCOREBOARD,
+        "VERDICTS": VERDICTS,
+    }
+    return environment
+
+
+def _arxiv_search(title: str) -> str:
+    """Return the address of a search on arXiv for a paper's title."""
+    query = quote_plus(f'"{title}"')
+    return f"https://arxiv.org/search/?query={query}&searchtype=title"

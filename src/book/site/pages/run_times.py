@@ -1,12 +1,15 @@
-"""What a chapter costs to run: seconds, start-up and memory in each profile."""
+"""What a chapter costs to run: seconds, start-up and memory, and what a run may use."""
 
 from dataclasses import dataclass
 
 from src.book.evidence import catalogue, ledger
+from src.book.execution.execute import PROFILES
+from src.book.execution.plan import asked_of_a_scheduler
 from src.book.execution.results import read_result
-from src.book.site.pages.markup import Link, Section, chapter_link, duration, row, table, text
+from src.book.site.pages.markup import Link, Section, duration, paragraphs, table
 
-_HEADER = ["Chapter", "Profile", "Time", "of which start-up", "Peak memory", "Measured on"]
+_COSTS = ["Chapter", "Profile", "Time", "of which start-up", "Peak memory", "Measured on"]
+_LIMITS = ["Profile", "Cores", "GPUs", "A run is ended", "Asked of the cluster"]
 
 
 @dataclass(frozen=True)
@@ -46,47 +49,40 @@ def run_time(chapter: str) -> str:
 def run_times(link: Link) -> list[Section]:
     """Return one table: a row for each chapter and profile that ran."""
     rows = [
-        row(
-            [
-                chapter_link(chapter, link),
-                text(cost.profile),
-                duration(cost.seconds),
-                duration(cost.startup),
-                cost.memory,
-                text(cost.device),
-            ]
-        )
+        [chapter, c.profile, duration(c.seconds), duration(c.startup), c.memory, c.device]
         for chapter in catalogue.chapters()
-        for cost in costs(chapter)
+        for c in costs(chapter)
     ]
     if not rows:
-        return [Section("<p>No run has been measured yet.</p>\n")]
-    return [Section(table("Run times by chapter and profile", _HEADER, "".join(rows), "run-times"))]
+        return [paragraphs("No run has been measured yet.")]
+    return [table("Run times by chapter and profile", _COSTS, rows, "run-times", link)]
+
+
+def resources(link: Link) -> list[Section]:
+    """Return what a run may use in each profile, and what a cluster is asked for, as a table."""
+    rows = []
+    for profile, limits in PROFILES.items():
+        asked = asked_of_a_scheduler(limits)
+        ended = f"after {duration(limits.limit_s)}, or above {limits.memory_gib:g} GiB"
+        wanted = f"{duration(60 * asked['runtime'])}, {asked['mem_mb'] / 1024:g} GiB"
+        rows.append([profile, str(limits.threads), str(limits.gpus), ended, wanted])
+    return [table("Resources by profile", _LIMITS, rows, "resources")]
 
 
 def _cost(chapter: str, profile: str) -> Cost | None:
     result = read_result(chapter, profile)
     if result is not None and result.status == "ok":
-        seconds = result.seconds + result.kept_seconds + result.startup_seconds
-        device = result.provenance.get("device", "this machine")
-        return Cost(
-            profile,
-            seconds,
-            result.startup_seconds,
-            result.peak_memory_mb,
-            device,
-            result.gpu_peak_memory_mb,
-        )
-    entry = ledger.read(chapter, profile) or {}
-    if "seconds" not in entry:
+        known, kept, unknown = vars(result), result.kept_seconds, "this machine"
+    else:  # older entries have no start-up and no peaks
+        known, kept, unknown = ledger.read(chapter, profile) or {}, 0, "any CPU"
+    if "seconds" not in known:
         return None
-    device = entry.get("provenance", {}).get("device", "any CPU")
-    startup = entry.get("startup_seconds")  # absent from older entries, as the peaks are
+    startup = known.get("startup_seconds")
     return Cost(
         profile,
-        entry["seconds"] + (startup or 0),
+        known["seconds"] + kept + (startup or 0),
         startup,
-        entry.get("peak_memory_mb"),
-        device,
-        entry.get("gpu_peak_memory_mb"),
+        known.get("peak_memory_mb"),
+        known.get("provenance", {}).get("device", unknown),
+        known.get("gpu_peak_memory_mb"),
     )

@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from lxml import html
 
 # Most bytes of a page at its first load: packed, as a server sends them, and as they are.
 PACKED_LIMIT = 1_200_000
@@ -38,11 +39,9 @@ def first_load(page: Path) -> dict[Path, Size]:
     Raises:
         FileNotFoundError: if a file that the page names is not there.
     """
-    reader = _Requests()
-    reader.feed(page.read_text(encoding="utf-8"))
-    reader.close()
+    eager, lazy = _requests(page)
     found = {page: size_of(page)}
-    for address in (*reader.eager, *reader.lazy[:1]):
+    for address in (*eager, *lazy[:1]):
         for file in _with_needs(_file(page, address)):
             found[file] = size_of(file)
     return found
@@ -79,23 +78,17 @@ def _size_of(file: Path, _changed: int) -> Size:
     return Size(len(content), len(content) if packed else len(gzip.compress(content, 6)))
 
 
-class _Requests(HTMLParser):
-    """Collects the addresses of a page's scripts, style sheets and images, in their order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.eager: list[str] = []
-        self.lazy: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        about = {name: value or "" for name, value in attrs}
-        address = ""
-        if tag in ("script", "img", "iframe", "source"):
-            address = about.get("src", "")
-        elif tag == "link" and _LOADING.intersection(about.get("rel", "").split()):
-            address = about.get("href", "")
+def _requests(page: Path) -> tuple[list[str], list[str]]:
+    """Return the addresses of a page's scripts, style sheets and images: at once, and lazily."""
+    eager, lazy = [], []
+    tree = html.document_fromstring(page.read_bytes(), html.HTMLParser(encoding="utf-8"))
+    for element in tree.iter("script", "img", "iframe", "source", "link"):
+        address = element.get("src", "")
+        if element.tag == "link" and _LOADING.intersection(element.get("rel", "").split()):
+            address = element.get("href", "")
         if address and not address.startswith("data:"):
-            (self.lazy if about.get("loading") == "lazy" else self.eager).append(address)
+            (lazy if element.get("loading") == "lazy" else eager).append(address)
+    return eager, lazy
 
 
 def _file(page: Path, address: str) -> Path:
