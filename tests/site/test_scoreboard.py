@@ -14,8 +14,7 @@ from src.book.notebook import notebooks
 from src.book.site import build as site
 from src.book.site.pages import downloads
 from src.book.site.pages.cells import cells_of
-from src.book.site.pages.evidence import gather
-from src.book.site.pages.evidence import STALE, UNKNOWN
+from src.book.site.pages.evidence import STALE, UNKNOWN, gather
 from src.book.site.pages.scoreboard import scoreboard
 from src.book.storage import dependencies
 from tests.site.fake_book import CHAPTER, PAPER, SOURCE, measured, write

@@ -12,7 +12,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 from src.book.evidence import catalogue
@@ -22,9 +21,6 @@ from src.book.storage.errors import BookError
 from src.book.storage.files import write_atomically
 
 LARGER = ("gpu", "cpu")  # where a page looks for results at scale, the largest first
-_LIBRARIES = (
-    "torch", "numpy", "scipy", "scikit-learn", "networkx", "torch-geometric", "sympy", "matplotlib",
-)  # fmt: skip
 
 
 def read(chapter: str, profile: str) -> dict | None:
@@ -226,13 +222,8 @@ def _moved(key: tuple[str, str], before: dict, after: dict) -> list[Moved]:
 
 def provenance() -> dict:
     """Return where and with what this process measures: machine, versions, commit, date."""
-    libraries = {}
-    for name in _LIBRARIES:
-        try:
-            # A local label such as +cpu names the build, not the version.
-            libraries[name] = metadata.version(name).split("+")[0]
-        except metadata.PackageNotFoundError:
-            continue
+    libraries = dependencies.environment()
+    del libraries["python"]  # below, with its patch version
     commit, clean = _commit()
     return {
         "date": datetime.now(UTC).date().isoformat(),

@@ -45,7 +45,7 @@ class Result:
         parameters: those that differ from the chapter's own.
         page: the checksum of the notebook that the run wrote; "" if it did not go well.
         fingerprint, inputs: what the result depends on, by content.
-        environment: Python, torch's build and the pinned packages.
+        environment: the versions of Python and of the libraries that outputs come from.
         modules: the checksum of each file of code, to name what has changed.
         shown: the sources that the page shows.
         measurements, recorded, data, models, provenance: what the chapter handed in.

@@ -22,6 +22,11 @@ from src.book.storage.one_look import once
 # Raise it when a run writes something else than before from the same cells: an output, a figure, a
 # measurement. All pages are then run again. tests/book/test_golden.py says when it is due.
 EXECUTION_VERSION = 1
+# The libraries that numbers, figures and outputs come from.
+LIBRARIES = (
+    "torch", "numpy", "scipy", "scikit-learn", "networkx", "torch-geometric", "sympy", "matplotlib",
+    "safetensors", "sentencepiece", "sacrebleu", "pillow", "ipython",
+)  # fmt: skip
 _CHAPTER_FIELD = re.compile(r"""^chapter:\s*["']?([^\s"'#]+)""", re.MULTILINE)
 _INDENTS = ("", "    ", "        ")  # of a function, a method, a method of an inner class
 
@@ -49,16 +54,15 @@ def inputs(chapter: str, profile: str) -> dict[str, str]:
 
 @once
 def environment() -> dict[str, str]:
-    """Return what a run is recorded with beside its inputs: Python, torch's build, the pins.
+    """Return what a run is recorded with beside its inputs: Python, and the libraries' versions.
 
     Evidence in the ledger serves in every supported environment; a run on this machine stands only
-    while its environment does.
+    while its environment does. A version may name a build: torch 2.13.0+cpu.
     """
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
-    if (pins := paths.root() / "constraints.txt").is_file():
-        found["constraints.txt"] = _checksum(pins)
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        found["torch"] = metadata.version("torch")
+    for name in LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
     return found
 
 
