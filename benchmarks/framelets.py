@@ -138,7 +138,7 @@ def this_book(
         COEFFICIENTS,
         largest_eigenvalue,
     )
-    shape = (graph.x.shape[1], HIDDEN, int(graph.y.max()) + 1, graph.num_nodes)
+    shape = (graph.x.shape[1], HIDDEN, int(graph.y.max()) + 1)
     with seeded(generator()):
         return UFGNetwork(*shape, transform, variant.activation, DROPOUT)
 

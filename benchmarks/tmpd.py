@@ -44,7 +44,7 @@ def images(shape: tuple[int, ...], batch: int) -> Tensor:
 
 def guided_scores(score: Score, operator: LinearOperator, grid: Tensor) -> dict[str, Score]:
     """The plain score and the guided ones, by name."""
-    y = operator(images(operator.image_shape, 1))
+    y = operator.A(images(operator.image_shape, 1))
     known = (score, PROCESS, operator, y)
     return {
         "no guidance": score,
@@ -60,8 +60,8 @@ def cost_of_a_step(batch: int) -> Iterator[Measured]:
     """Ratios to DPS of a whole ancestral step, and each method's cost in network evaluations."""
     shape = RECIPES["mnist"].shape
     network = with_weights(RECIPES["mnist"].untrained())
-    operator, grid = AveragePooling(shape, 4), time_grid(STEPS, 0.5, 0.4)
     score, state = network_score(network, PROCESS), images(shape, batch)
+    operator, grid = AveragePooling(shape, 4).to(state), time_grid(STEPS, 0.5, 0.4)
     scores = guided_scores(score, operator, grid)
     generator = torch.Generator().manual_seed(2)
 
@@ -91,7 +91,8 @@ def cost_of_a_step(batch: int) -> Iterator[Measured]:
 def rows_of_h(network: nn.Module, operator: LinearOperator, batch: int, about: str) -> Ratio:
     """Full TMPD's guided score with the rows in a loop, against all of them at once."""
     score, state = network_score(network, PROCESS), images(operator.image_shape, batch)
-    y = operator(images(operator.image_shape, 1))
+    operator = operator.to(state)
+    y = operator.A(images(operator.image_shape, 1))
     time = torch.tensor(0.3, dtype=torch.float64)
     loop, once = (
         tmpd(score, PROCESS, operator, y, SIGMA, rows=rows) for rows in (rows_by_loop, rows_by_vmap)

@@ -75,7 +75,7 @@ class Problem:
         self.operator = MatrixOperator.random((DIM,), OBSERVATIONS, generator, values)
         truth = self.prior.sample(1, generator)
         noise = torch.randn(1, OBSERVATIONS, generator=generator, dtype=torch.float64)
-        self.y = (self.operator(truth) + SIGMA * noise)[0]
+        self.y = (self.operator.A(truth) + SIGMA * noise)[0]
         posterior = self.prior.posterior(self.operator.matrix(), self.y, SIGMA)
         self.exact = posterior.sample(SAMPLES, generator)
         self.again = posterior.sample(SAMPLES, generator)

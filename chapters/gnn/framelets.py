@@ -426,7 +426,7 @@ def layer_of(n):
     """A framelet layer on the karate club with theta = 1, no activation, and n coefficients."""
     transform = FrameletTransform(normalised_laplacian(karate, torch.float64), coefficients=n)
     with seeded(run.generator("layer")):
-        layer = UFGConv(5, 3, karate.num_nodes, transform, activation="none")
+        layer = UFGConv(5, 3, transform, activation="none")
     torch.nn.init.ones_(layer.theta)
     return layer
 

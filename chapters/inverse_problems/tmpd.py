@@ -52,7 +52,13 @@ from src.inverse_problems.tmpd import (
     tweedie,
 )
 from src.inverse_problems.tmpd.gaussian_experiments import FieldSetting, field_distances
-from src.inverse_problems.tmpd.image_experiments import TASKS, Restoration, restore_images, tune_dps
+from src.inverse_problems.tmpd.image_experiments import (
+    TASKS,
+    ImagePrior,
+    Restoration,
+    restore_images,
+    tune_dps,
+)
 from src.inverse_problems.tmpd.image_priors import CLASSIFIERS, PROCESSES, RECIPES
 from src.inverse_problems.tmpd.mixture_experiments import Budget
 from src.inverse_problems.tmpd.mixture_problems import MixtureSetting
@@ -680,16 +686,16 @@ chosen = {}  # DPS's step size by (data, process, task, sigma)
 def restored(data, recipe, packed, judge_by, process, method, task, sigma, images, steps):
     """How good a method's restorations are, measure -> one number an image."""
     setting, key = Restoration(task, sigma, steps, images), (data, process, task, sigma)
-    label, known = " ".join(map(str, key)), (recipe, packed)
+    label, prior = " ".join(map(str, key)), ImagePrior(recipe, packed, PROCESSES[process])
     if method == "DPS" and key not in chosen:
         others = replace(setting, images=16, first=150)
         candidates = (0.1, 0.3, 1.0, 3.0, 10.0)
-        search = (PROCESSES[process], others, candidates, run.seed + 1000, device)
-        tried = run.unit(f"step {label}", tune_dps, *known, *search)
+        search = (prior, others, candidates, run.seed + 1000, device)
+        tried = run.unit(f"step {label}", tune_dps, *search)
         chosen[key] = tried["steps"][int(np.argmax(tried["psnr"]))]
     step = chosen[key] if method == "DPS" else 1.0
-    rest = (judge_by, PROCESSES[process], setting, method, run.seed, step, device)
-    return run.unit(f"restore {label} {method}", restore_images, *known, *rest)
+    rest = (judge_by, setting, method, run.seed, step, device)
+    return run.unit(f"restore {label} {method}", restore_images, prior, *rest)
 
 
 # %%
@@ -760,7 +766,8 @@ def looked_at(task):
     sigma = run.sizes.sigmas[0]
     one = Restoration(task, sigma, run.sizes.digits[1], images=1, first=133)
     steps = dict.fromkeys(("TMPD", "PiGDM", "DPS", "DDRM"), chosen["digits", "vp", task, sigma])
-    return checks.restorations(DIGITS, digits["vp"], PROCESSES["vp"], one, steps, run.seed)
+    prior = ImagePrior(DIGITS, digits["vp"], PROCESSES["vp"])
+    return checks.restorations(prior, one, steps, run.seed)
 
 
 looks = {task: looked_at(task) for task in TASKS}
@@ -814,7 +821,7 @@ for data in run.sizes.larger:
     packed = train_prior(data, recipe, "vp")
     images[data] = judged_images(data, recipe, packed)
     steps = dict.fromkeys(images[data], chosen[data, "vp", one.task, one.sigma])
-    known = (recipe, packed, PROCESSES["vp"], one, steps, run.seed)
+    known = (ImagePrior(recipe, packed, PROCESSES["vp"]), one, steps, run.seed)
     pictured[data] = run.unit(f"pictures {data}", checks.pictures, *known)
 
 # %%
@@ -842,11 +849,12 @@ Table(["images, method", *measures], tables.lines(kept.value, measures))
 # %%
 control = {}
 for data in run.sizes.larger[:1]:
-    known = (grown(RECIPES[data]), train_prior(data, grown(RECIPES[data]), "vp"))
+    recipe = grown(RECIPES[data])
+    prior = ImagePrior(recipe, train_prior(data, recipe, "vp"), PROCESSES["vp"])
     for task in TASKS:
         setting = Restoration(task, 0.1, run.sizes.larger_effort[1], run.sizes.larger_effort[0])
-        rest = (train_classifier(data), PROCESSES["vp"], setting, run.seed, 3, device)
-        found = run.unit(f"control {data} {task}", restore_by_gradients, *known, *rest)
+        rest = (train_classifier(data), setting, run.seed, 3, device)
+        found = run.unit(f"control {data} {task}", restore_by_gradients, prior, *rest)
         place = slice(len(control) * len(found["psnr"]), (len(control) + 1) * len(found["psnr"]))
         others = {m: np.mean(images[data][m]["psnr"][place]) for m in ("TMPD, row sums", "PiGDM")}
         control[task] = {"TMPD, whole matrix": np.mean(found["psnr"]), **others}

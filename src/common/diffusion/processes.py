@@ -91,11 +91,6 @@ class Process(ABC):
         """Return E[x_0 | u_t] = (u + std^2 score) / mean: Tweedie's formula."""
         return (observed + self._times(self.std(t) ** 2, score)) / per_image(self.mean(t), observed)
 
-    def score_of(self, observed: Tensor, denoised: Tensor, t: Time) -> Tensor:
-        """Return the score (mean x_0 - u) / std^2 that a denoised image stands for."""
-        difference = self._times(self.mean(t), denoised) - observed
-        return difference / per_image(self.std(t) ** 2, observed)
-
     # --- the equation and its reversal -----------------------------------------------------
 
     def start(
@@ -202,43 +197,6 @@ class LinearVP(VariancePreserving):
         """Return -t beta_min / 2 - t^2 (beta_max - beta_min) / 4."""
         t = as_time(t)
         return -0.5 * t * self.beta_min - 0.25 * t**2 * (self.beta_max - self.beta_min)
-
-
-@dataclass(frozen=True)
-class CosineVP(VariancePreserving):
-    """The variance-preserving process whose mean falls like a cosine (Nichol and Dhariwal 2021).
-
-    The angle grows linearly from the one their `offset` gives at t = 0 to the one at which the
-    mean is `final_mean`, so beta stays finite and needs no clipping.
-    """
-
-    offset: float = 0.008
-    final_mean: float = 5e-3
-
-    def __post_init__(self) -> None:
-        """Reject angles outside the first quarter turn."""
-        if not (self.offset >= 0 and 0 < self.final_mean < 1):
-            raise ValueError(
-                f"need offset >= 0 and 0 < final_mean < 1, not {self.offset} and {self.final_mean}"
-            )
-
-    def beta(self, t: Time) -> Tensor:
-        """Return twice the angle's speed times its tangent: -2 d log mean / dt."""
-        first, last = self._angles()
-        return 2 * (last - first) * self._angle(t).tan()
-
-    def log_mean(self, t: Time) -> Tensor:
-        """Return log(cos(angle(t)) / cos(angle(0)))."""
-        first = torch.as_tensor(self._angles()[0], dtype=torch.float64)
-        return self._angle(t).cos().log() - first.cos().log()
-
-    def _angle(self, t: Time) -> Tensor:
-        first, last = self._angles()
-        return first + as_time(t) * (last - first)
-
-    def _angles(self) -> tuple[float, float]:
-        first = 0.5 * math.pi * self.offset / (1 + self.offset)
-        return first, math.acos(self.final_mean * math.cos(first))
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ arXiv 2011.13456, equations 6 and 13), run from t = 1 down to 0:
     dZ = [F Z - G G^T s] dt + G dB          the reverse-time equation,
     dZ = [F Z - G G^T s / 2] dt             the probability flow, which has no noise,
 
-with s the score of the state. `euler_maruyama` and `predictor_corrector` follow the first,
-`probability_flow` the second. `ancestral` and `ddim` instead guess the clean image at every step
-and draw the earlier state given it. To guide a sampler by an observation, pass it a guided score.
+with s the score of the state. `euler_maruyama` follows the first, `probability_flow` the second.
+`ancestral` instead guesses the clean image at every step and draws the earlier state given it. To
+guide a sampler by an observation, pass it a guided score.
 
 A sampler keeps no gradients; a score that needs autograd turns it on itself.
 """
@@ -80,45 +80,6 @@ def euler_maruyama(
     return _walk(process, state, grid, step, after_step)
 
 
-def predictor_corrector(
-    process: Process,
-    score: Score,
-    state: Tensor,
-    grid: Grid,
-    generator: torch.Generator,
-    corrections: int = 1,
-    snr: float = 0.16,
-    after_step: AfterStep | None = None,
-) -> Tensor:
-    """Alternate Langevin steps and reverse-time steps; return images (batch, ...).
-
-    A Langevin step at fixed t, Z + size s + sqrt(2 size) z, keeps the law of Z_t and so repairs
-    what the reverse-time steps before it did wrong. Its size is 2 r (snr |z| / |s|)^2, with r the
-    square of mean(t) / mean(earlier) (Song et al. 2021, algorithms 4 and 5: r is their alpha for
-    a variance-preserving process, 1 for a variance-exploding one). As in their definition the
-    norms are means over the batch: in few dimensions the score of a single sample comes close
-    to 0, and a size of its own would throw that sample far away.
-
-    Args:
-        process, score, state, grid, generator, after_step: as for `euler_maruyama`.
-        corrections: Langevin steps before each reverse-time step, each with one more score.
-        snr: ratio of the norms of the step along the score and of its noise, up to constants.
-
-    Raises:
-        ValueError: times that do not descend, corrections below 0, an snr that is not positive.
-    """
-    if corrections < 0 or snr <= 0:
-        raise ValueError(f"need corrections >= 0 and snr > 0, not {corrections} and {snr}")
-
-    def step(state: Tensor, t: Tensor, earlier: Tensor, last: bool) -> Tensor:
-        ratio = (process.mean(t) / process.mean(earlier)).square().item()
-        for _ in range(corrections):
-            state = _langevin_step(process, score, state, t, snr * ratio**0.5, generator)
-        return _reverse_step(process, score, state, t, earlier, None if last else generator)
-
-    return _walk(process, state, grid, step, after_step)
-
-
 def probability_flow(
     process: Process,
     score: Score,
@@ -182,47 +143,6 @@ def ancestral(
     return _walk(process, state, grid, step, after_step)
 
 
-def ddim(
-    process: Process,
-    score: Score,
-    state: Tensor,
-    grid: Grid,
-    generator: torch.Generator,
-    eta: float = 0.0,
-    after_step: AfterStep | None = None,
-) -> Tensor:
-    """Keep part of the predicted noise at every step; return images (batch, ...).
-
-    With x_0 the denoised image and e the noise it leaves, a step to the time s goes to
-    mean(s) x_0 + sqrt(std(s)^2 - c^2) e + c z, where c is `eta` times the standard deviation of
-    the bridge (Song et al. 2021, arXiv 2010.02502, equations 12 and 16). The last step leaves c z
-    out. `eta` = 1 is `ancestral`; `eta` = 0 draws no noise, and as the steps shrink it becomes
-    the probability flow.
-
-    Args:
-        process: a process whose state is the noisy image.
-        score, state, grid, generator, after_step: as for `euler_maruyama`.
-        eta: share of fresh noise, from 0 to 1.
-
-    Raises:
-        ValueError: times that do not descend, eta outside [0, 1], a process with hidden numbers.
-    """
-    if not 0 <= eta <= 1:
-        raise ValueError(f"eta must be between 0 and 1, not {eta}")
-    if process.observe(state, grid[0]).shape != state.shape:
-        raise ValueError("ddim needs a process whose state is the noisy image: use ancestral")
-
-    def step(state: Tensor, t: Tensor, earlier: Tensor, last: bool) -> Tensor:
-        values = score(state, t)
-        denoised, spread = process.denoised(state, values, t), process.bridge_factors(t, earlier)[2]
-        kept = (process.std(earlier) ** 2 - (eta * spread) ** 2).clamp(min=0).sqrt()
-        # The predicted noise is -std score.
-        mean = process.mean(earlier).item() * denoised - (kept * process.std(t)).item() * values
-        return mean if last or eta == 0 else mean + eta * spread.item() * _noise(mean, generator)
-
-    return _walk(process, state, grid, step, after_step)
-
-
 def _reverse_step(
     process: Process,
     score: Score,
@@ -239,24 +159,6 @@ def _reverse_step(
     # One number a pixel, however many hidden numbers the state has.
     noise = _noise(process.image(state), generator)
     return mean + size**0.5 * process.spread(noise, t)
-
-
-def _langevin_step(
-    process: Process,
-    score: Score,
-    state: Tensor,
-    t: Tensor,
-    snr: float,
-    generator: torch.Generator,
-) -> Tensor:
-    """Take one Langevin step at fixed t."""
-    observed = process.observe(state, t)
-    slope = process.state_score(score(observed, t), state, t)
-    noise = _noise(state, generator)
-    batch_axis = state.dim() - observed.dim()
-    norms = [v.movedim(batch_axis, 0).flatten(1).norm(dim=1).mean() for v in (noise, slope)]
-    size = 2 * (snr * norms[0] / norms[1]) ** 2
-    return state + size * slope + (2 * size).sqrt() * noise
 
 
 def _velocity(process: Process, score: Score, state: Tensor, t: Tensor, share: float) -> Tensor:

@@ -60,8 +60,7 @@ class GraphCollection:
         """Join the graphs and compute their operators.
 
         Args:
-            graphs: undirected, with features of one width (`degree_features` makes some); at least
-                one node each.
+            graphs: undirected, with features of one width; at least one node each.
             y: class of each graph.
             operators: further operators by name: functions from the disjoint union of the graphs
                 to a symmetric sparse CSR matrix without entries between them, for instance
@@ -74,7 +73,7 @@ class GraphCollection:
         if not graphs or len(graphs) != len(y):
             raise ValueError(f"need one class for each of {len(graphs)} graphs, not {len(y)}")
         if any(graph.x is None or graph.num_nodes < 1 for graph in graphs):
-            raise ValueError("every graph needs nodes and features: see degree_features")
+            raise ValueError("every graph needs nodes and features")
         self.y = y
         self.sizes = torch.tensor([graph.num_nodes for graph in graphs])
         self.starts = torch.cat([self.sizes.new_zeros(1), self.sizes.cumsum(0)])
@@ -124,20 +123,6 @@ def disjoint_union(graphs: Sequence[Graph]) -> Graph:
     featured = all(graph.x is not None for graph in graphs)
     x = torch.cat([graph.x for graph in graphs]) if featured else None
     return Graph(torch.cat(edges, dim=1), total, weights, x=x)
-
-
-def degree_features(graph: Graph, largest: int | None = None) -> Float[Tensor, "nodes features"]:
-    """Return the nodes' degrees as features, for graphs that have none.
-
-    Args:
-        graph: any.
-        largest: None for the degree as a single number; else one indicator for each of the
-            degrees 0 ... largest, larger ones counted as `largest`.
-    """
-    degree = torch.bincount(graph.edge_index[0], minlength=graph.num_nodes)
-    if largest is None:
-        return degree.float()[:, None]
-    return torch.nn.functional.one_hot(degree.clamp(max=largest), largest + 1).float()
 
 
 def _ranges(starts: Int[Tensor, " n"], lengths: Int[Tensor, " n"]) -> Int[Tensor, " total"]:

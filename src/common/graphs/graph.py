@@ -16,7 +16,6 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     import networkx
-    from torch_geometric.data import Data
 
 
 @dataclass(frozen=True)
@@ -98,22 +97,6 @@ class Graph:
             values = [float(value) for _, _, value in graph.edges(data=weight, default=1.0)]
             weights = torch.tensor(values, dtype=torch.float)
         return cls.from_edges(edges, len(number), weights, directed=graph.is_directed())
-
-    @classmethod
-    def from_data(cls, data: "Data") -> "Graph":
-        """Return the undirected graph of a torch-geometric `Data` object."""
-        graph = cls.from_edges(data.edge_index, int(data.num_nodes), data.edge_weight)
-        masks = {part: data.get(f"{part}_mask") for part in ("train", "val", "test")}
-        return replace(graph, x=data.x, y=data.y, **masks)
-
-    def to_data(self) -> "Data":
-        """Return the graph as torch-geometric's `Data`."""
-        from torch_geometric.data import Data
-
-        masks = {f"{part}_mask": getattr(self, part) for part in ("train", "val", "test")}
-        found = {"edge_weight": self.edge_weight, "x": self.x, "y": self.y, **masks}
-        given = {name: value for name, value in found.items() if value is not None}
-        return Data(edge_index=self.edge_index, num_nodes=self.num_nodes, **given)
 
     def to_networkx(self) -> "networkx.Graph":
         """Return the undirected networkx graph, weights in the attribute `weight`."""

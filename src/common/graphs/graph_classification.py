@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
@@ -69,10 +69,6 @@ class GraphResult:
     val_loss_curve: list[float]
     val_curve: list[float]
     test_curve: list[float]
-
-    def summary(self) -> dict[str, float]:
-        """Return the five numbers without the curves."""
-        return {name: value for name, value in asdict(self).items() if "curve" not in name}
 
 
 class GraphClassifier(nn.Module):

@@ -126,11 +126,6 @@ def hadamard(
     return vectors[pairs[0]] * vectors[pairs[1]]
 
 
-def common_neighbours(graph: Graph, pairs: Int[Tensor, "2 pairs"]) -> Float[Tensor, " pairs"]:
-    """Return |N(u) & N(v)|, the number of common neighbours; edge weights are ignored."""
-    return _shared(graph, pairs, torch.ones(graph.num_nodes))
-
-
 def adamic_adar(graph: Graph, pairs: Int[Tensor, "2 pairs"]) -> Float[Tensor, " pairs"]:
     """Return the sum of 1 / log(degree) over common neighbours (Adamic, Adar, 2003).
 
@@ -138,20 +133,6 @@ def adamic_adar(graph: Graph, pairs: Int[Tensor, "2 pairs"]) -> Float[Tensor, " 
     """
     degree = graph.indptr.diff()
     return _shared(graph, pairs, torch.where(degree > 1, 1 / degree.clamp(min=2).log(), 0.0))
-
-
-def jaccard(graph: Graph, pairs: Int[Tensor, "2 pairs"]) -> Float[Tensor, " pairs"]:
-    """Return |N(u) & N(v)| / |N(u) | N(v)|, 0 if neither node has neighbours."""
-    common = common_neighbours(graph, pairs)
-    union = graph.indptr.diff()[pairs].sum(dim=0) - common
-    return common / union.clamp(min=1)
-
-
-def preferential_attachment_score(
-    graph: Graph, pairs: Int[Tensor, "2 pairs"]
-) -> Float[Tensor, " pairs"]:
-    """Return the product of the two nodes' numbers of neighbours."""
-    return graph.indptr.diff()[pairs].prod(dim=0).float()
 
 
 def _shared(graph: Graph, pairs: Tensor, value: Tensor) -> Float[Tensor, " pairs"]:

@@ -13,10 +13,11 @@ Build a model inside `with seeded(generator):` from `src.common.training.loop`.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import sqrt
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from src.common.graphs.graph import Graph, normalised_adjacency
@@ -146,7 +147,7 @@ class GCNLayer(nn.Module):
 
 
 class GAT(nn.Module):
-    """Graph attention (arXiv 1710.10903) from torch-geometric: heads side by side, ELU, one head.
+    """Graph attention (arXiv 1710.10903): heads side by side, ELU, ..., one head.
 
     Dropout acts on each layer's input and on the attention coefficients, as in the paper.
     """
@@ -172,30 +173,60 @@ class GAT(nn.Module):
         Raises:
             ValueError: for fewer than two sizes, or a dropout outside [0, 1).
         """
-        from torch_geometric.nn import GATConv
-
         super().__init__()
         loops = torch.arange(graph.num_nodes).expand(2, -1)
         edges = torch.cat([graph.edge_index, loops], dim=1)
         self.register_buffer("edges", edges, persistent=False)
-        self.layers, self.convolutions = nn.ModuleList(), nn.ModuleList()
+        self.layers = nn.ModuleList()
         pairs, width = _consecutive(sizes), sizes[0]
         for number, (_, outputs) in enumerate(pairs, start=1):
             count = heads if number < len(pairs) else 1
-            self.layers.append(FeatureLinear(width, count * outputs, bias=False))
-            convolution = GATConv(width, outputs, count, dropout=dropout, add_self_loops=False)
-            convolution.lin = nn.Identity()  # FeatureLinear stands there: it takes sparse features
-            self.convolutions.append(convolution)
+            self.layers.append(GATLayer(width, outputs, count, dropout))
             width = count * outputs
         self.drops = _drops(len(self.layers), dropout, input_dropout)
 
     def forward(self, x: Tensor | SparseFeatures) -> Float[Tensor, "nodes classes"]:
         """Return the logits."""
         h = x
-        stages = zip(self.drops, self.layers, self.convolutions, strict=True)
-        for number, (drop, layer, convolution) in enumerate(stages):
-            h = convolution(layer(drop(h if number == 0 else F.elu(h))), self.edges)
+        for number, (drop, layer) in enumerate(zip(self.drops, self.layers, strict=True)):
+            h = layer(drop(h if number == 0 else F.elu(h)), self.edges)
         return h
+
+
+class GATLayer(nn.Module):
+    """One layer of graph attention; its heads stand side by side.
+
+    With z = h W, node i takes sum_j alpha_ij z_j + b over the sources j of its edges, where
+    alpha_ij = softmax_j LeakyReLU(a_target . z_i + a_source . z_j) (equations 3 and 4). The numbers
+    are those of torch-geometric's `GATConv`, which takes no sparse features.
+    """
+
+    def __init__(self, inputs: int, outputs: int, heads: int, dropout: float) -> None:
+        """Draw W and both halves of a; b starts at 0."""
+        super().__init__()
+        self.linear = FeatureLinear(inputs, heads * outputs, bias=False)
+        for _ in range(2):  # thrown away: `GATConv` draws W twice before it draws a
+            nn.init.xavier_uniform_(torch.empty(heads * outputs, inputs))
+        reach = sqrt(6 / (heads + outputs))
+        self.a_source = nn.Parameter(torch.empty(heads, outputs).uniform_(-reach, reach))
+        self.a_target = nn.Parameter(torch.empty(heads, outputs).uniform_(-reach, reach))
+        self.bias = nn.Parameter(torch.zeros(heads * outputs))
+        self.dropout = dropout
+
+    def forward(
+        self, h: Tensor | SparseFeatures, edges: Int[Tensor, "2 edges"]
+    ) -> Float[Tensor, "nodes outputs"]:
+        """Return the new features of the nodes."""
+        from torch_geometric.utils import scatter, softmax
+
+        source, target = edges
+        z = self.linear(h).unflatten(1, self.a_source.shape)  # (nodes, heads, outputs)
+        by_source, by_target = (z * self.a_source).sum(dim=-1), (z * self.a_target).sum(dim=-1)
+        scores = by_source.index_select(0, source) + by_target.index_select(0, target)
+        alpha = softmax(F.leaky_relu(scores, 0.2), target, num_nodes=len(z))  # (edges, heads)
+        alpha = F.dropout(alpha, self.dropout, self.training)
+        messages = alpha[..., None] * z.index_select(0, source)  # (edges, heads, outputs)
+        return scatter(messages, target, dim_size=len(z)).flatten(1) + self.bias
 
 
 def gcn_operator(graph: Graph) -> SparseProduct:

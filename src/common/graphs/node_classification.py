@@ -1,14 +1,13 @@
 """Training and tuning of models that label nodes: the same code and budget for every method.
 
 A trial is a dictionary of plain numbers, for instance
-`{"learning_rate": 0.01, "weight_decay": 5e-4, "dropout": 0.5}`. `draw_trials` gives every method
-the same number of them, whatever the size of its grid, and `tune` keeps the one with the best mean
-validation accuracy; test accuracies play no part in the choice.
+`{"learning_rate": 0.01, "weight_decay": 5e-4, "dropout": 0.5}`. `tune` keeps the one with the best
+mean validation accuracy; test accuracies play no part in the choice.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import product, repeat
+from dataclasses import dataclass
+from itertools import repeat
 from statistics import fmean
 
 import torch
@@ -18,8 +17,7 @@ from torch import Tensor, nn
 
 from src.common.graphs.graph import Graph
 from src.common.graphs.sparse_products import SparseFeatures
-from src.common.training.loop import TrainingSettings, seeded, train
-from src.common.training.streams import stream
+from src.common.training.loop import TrainingSettings, train
 
 Trial = Mapping[str, float | int]
 
@@ -61,11 +59,6 @@ class NodeResult:
     val_curve: list[float]
     test_curve: list[float]
     losses: list[float]
-
-    def summary(self) -> dict[str, float]:
-        """Return the four numbers without the curves."""
-        curves = ("val_curve", "test_curve", "losses")
-        return {name: value for name, value in asdict(self).items() if name not in curves}
 
 
 @dataclass(frozen=True)
@@ -126,56 +119,13 @@ def classify_nodes(
     return _result([pair for _, pair in curve.watched], curve.losses)
 
 
-def node_trial(
-    build: Callable[[Trial], nn.Module],
-    x: Tensor | SparseFeatures,
-    graph: Graph,
-    trial: Trial,
-    seed: int,
-    epochs: int = 200,
-) -> NodeResult:
-    """Build a model for `trial` and train it; the seed fixes the weights and the dropout.
-
-    Args:
-        build: makes the model, untrained, from the trial's settings.
-        x: features of all nodes.
-        graph: with classes `y` and a split.
-        trial: `learning_rate` and `weight_decay` are used here, all of it by `build`.
-        seed: of this training.
-        epochs: of this training.
-    """
-    with seeded(stream(seed, "weights")):
-        model = build(trial)
-    settings = NodeSettings(epochs, float(trial["learning_rate"]), float(trial["weight_decay"]))
-    return classify_nodes(model, x, graph.y, graph, settings, stream(seed, "dropout"))
-
-
-def draw_trials(
-    grid: Mapping[str, Sequence[float | int]], trials: int, generator: torch.Generator
-) -> list[dict[str, float | int]]:
-    """Return `trials` different settings drawn from a grid, in random order.
-
-    Args:
-        grid: the values that each setting may take.
-        trials: the budget, the same for every method.
-        generator: source of the draw.
-
-    Raises:
-        ValueError: if the grid holds fewer combinations than the budget.
-    """
-    points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
-    if len(points) < trials:
-        raise ValueError(f"the grid has {len(points)} combinations for {trials} trials: widen it")
-    return [points[int(i)] for i in torch.randperm(len(points), generator=generator)[:trials]]
-
-
 def tune(
     evaluate: Callable[[Trial, int], NodeResult], trials: Sequence[Trial], seeds: Sequence[int]
 ) -> Tuning:
     """Return the trial with the best mean validation accuracy over the seeds.
 
     Args:
-        evaluate: trains with a trial's settings and a seed, for instance through `node_trial`.
+        evaluate: trains with a trial's settings and a seed.
         trials: the settings to try, as many for every method.
         seeds: every trial is run with each; keep them apart from those of the reported runs.
 

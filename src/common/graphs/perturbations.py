@@ -27,19 +27,6 @@ def noisy_features(
     return x + level * torch.randn(x.shape, generator=generator, dtype=x.dtype)
 
 
-def drop_edges(graph: Graph, share: float, generator: torch.Generator) -> Graph:
-    """Return the undirected graph without a random share of its edges (their number is rounded).
-
-    Raises:
-        ValueError: for a share outside [0, 1].
-    """
-    source, target = graph.edge_index
-    ways = torch.nonzero(source < target).ravel()
-    gone = ways[_drawn(len(ways), share, generator)]
-    keys = _keys(graph.edge_index.sort(dim=0).values, graph.num_nodes)  # the same both ways
-    return graph.with_edges(~torch.isin(keys, keys[gone]))
-
-
 def rewire(graph: Graph, share: float, generator: torch.Generator) -> Graph:
     """Return the undirected graph in which a random share of the edges joins random nodes instead.
 

@@ -62,10 +62,10 @@ def load_graph(name: str) -> Graph:
     | ca-grqc | 5,242, 14,484 | nothing |
     | ca-astroph | 18,772, 198,050 | nothing |
 
-    Features stand as published, dense, not normalised: see `normalise_rows`. Several labels are
-    booleans (nodes, labels), classes are numbers. 15 nodes of CiteSeer have no features and no
-    known class: they carry the class 0, as in most experiments, and stand in no part of the split.
-    30 proteins, 48 papers of CiteSeer and some people of three more graphs have no links.
+    Features stand as published, dense, not normalised. Several labels are booleans (nodes, labels),
+    classes are numbers. 15 nodes of CiteSeer have no features and no known class: they carry the
+    class 0, as in most experiments, and stand in no part of the split. 30 proteins, 48 papers of
+    CiteSeer and some people of three more graphs have no links.
 
     Raises:
         ValueError: for another name, or files that do not hold these counts.
@@ -104,15 +104,6 @@ def load_graphs(name: str) -> list[Graph]:
     wanted = (source.graphs, source.classes, source.nodes, source.links, source.features)
     _check(name, found, wanted)
     return graphs
-
-
-def normalise_rows(x: Float[Tensor, "nodes features"]) -> Float[Tensor, "nodes features"]:
-    """Return features at least 0 with rows that sum to 1; rows of zeros stay.
-
-    This is what Kipf and Welling (ICLR 2017) do with the words of the citation graphs.
-    """
-    total = x.sum(dim=1, keepdim=True)
-    return x / torch.where(total > 0, total, 1.0)
 
 
 def read_planetoid(file: Path) -> Graph:

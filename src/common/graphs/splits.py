@@ -57,23 +57,6 @@ def split_per_class(
     return _with_masks(graph, train, rest[:val], rest[val : val + asked])
 
 
-def split_nodes_at_random(
-    graph: Graph, shares: Sequence[float], generator: torch.Generator
-) -> Graph:
-    """Return the graph with a random split of all its nodes, whatever their class.
-
-    Args:
-        graph: any.
-        shares: of training, validation and test nodes; positive, their sum is 1.
-        generator: source of the draw.
-
-    Raises:
-        ValueError: for shares that are not positive, do not add up to 1 or leave a part empty.
-    """
-    parts = split_at_random(graph.num_nodes, shares, generator)
-    return _with_masks(graph, parts.train, parts.val, parts.test)
-
-
 def split_at_random(count: int, shares: Sequence[float], generator: torch.Generator) -> Split:
     """Return a random split of the items 0 ... count - 1; the test part takes what rounding leaves.
 
@@ -87,46 +70,6 @@ def split_at_random(count: int, shares: Sequence[float], generator: torch.Genera
         raise ValueError(f"{count} items are too few for the shares {tuple(shares)}")
     order = torch.randperm(count, generator=generator)
     return Split(order[:train], order[train : train + val], order[train + val :])
-
-
-def stratified_folds(
-    y: Int[Tensor, " items"], folds: int, generator: torch.Generator
-) -> Int[Tensor, " items"]:
-    """Return the fold 0 ... folds - 1 of each item; a class's counts in two folds differ by <= 1.
-
-    Args:
-        y: class of each item.
-        folds: at least 2, at most the number of items.
-        generator: source of the draw.
-
-    Raises:
-        ValueError: for fewer than two folds or more than there are items.
-    """
-    if not 2 <= folds <= len(y):
-        raise ValueError(f"need 2 to {len(y)} folds, not {folds}")
-    order = torch.randperm(len(y), generator=generator)
-    order = order[torch.argsort(y[order], stable=True)]
-    fold = torch.empty(len(y), dtype=torch.long)
-    fold[order] = torch.arange(len(y)) % folds
-    return fold
-
-
-def fold_split(fold: Int[Tensor, " items"], number: int) -> Split:
-    """Return the split that tests on one fold, validates on the next and trains on the others.
-
-    Args:
-        fold: of each item, from `stratified_folds` with at least 3 folds.
-        number: the fold to test on.
-
-    Raises:
-        ValueError: for fewer than three folds, or a fold that does not exist.
-    """
-    folds = int(fold.max()) + 1
-    if folds < 3 or not 0 <= number < folds:
-        raise ValueError(f"need at least 3 folds and one of them, not {number} of {folds}")
-    test, val = fold == number, fold == (number + 1) % folds
-    train, kept, left = (torch.nonzero(m).ravel() for m in (~(test | val), val, test))
-    return Split(train, kept, left)
 
 
 def _classes(graph: Graph) -> Tensor:

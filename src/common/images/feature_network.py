@@ -129,15 +129,6 @@ def class_probabilities(
     return torch.cat([network(part).softmax(dim=1) for part in _parts(images)])
 
 
-def class_shares(
-    network: FeatureNetwork, images: Float[Tensor, "number channels height side"]
-) -> Float[Tensor, " classes"]:
-    """Return the share of the images that the network puts into each class."""
-    chosen = class_probabilities(network, images).argmax(dim=1)
-    counts = torch.bincount(chosen, minlength=network.classes.out_features)
-    return counts / max(len(images), 1)
-
-
 def accuracy(
     network: FeatureNetwork,
     images: Float[Tensor, "number channels height side"],

@@ -1,24 +1,33 @@
-"""Operators that degrade images: masks, averaging, bicubic shrinking, random projections.
+"""Linear operators that degrade images: masks, averaging, random projections, any matrix.
 
-An observation is y = H(x) + noise. Every operator here takes a batch of images (batch, *image) and
-gives (batch, *observation), in the type and on the device of the images; constants are kept in
-double precision. A linear operator also knows its adjoint and its singular value decomposition
+An observation is y = A x + noise. An operator takes a batch of images (batch, *image) and gives
+(batch, *observation). It knows its adjoint and its singular value decomposition
 
-    H = U diag(s) V^T,    V (d, d) orthogonal,    U (q, r) with orthonormal columns,    s (r,),
+    A = U diag(s) V^T,    V (d, d) orthogonal,    U (q, r) with orthonormal columns,    s (r,),
 
-never as dense matrices where the structure gives them for less. Coefficient i < r of
-`image_to_spectral` belongs to singular value i; the remaining d - r are those that H cannot see.
-Blurs are in `src.common.images.blur`, operators that are not linear in
-`src.common.images.nonlinear_operators`.
+never as dense matrices where the structure gives them for less. Coefficient i < r of V^T x belongs
+to singular value i; the remaining d - r are those that A cannot see. The names of the methods are
+those of deepinv.
+
+An operator is a module without parameters, computed in double precision. Like any module it is
+brought to the type and the device of the images by `.to`, which rounds its constants once:
+
+    >>> images = torch.ones(2, 1, 4, 4)
+    >>> operator = AveragePooling((1, 4, 4), factor=2).to(images)
+    >>> operator.A(images).shape
+    torch.Size([2, 1, 2, 2])
+    >>> torch.allclose(operator.A(operator.A_dagger(operator.A(images))), operator.A(images))
+    True
+
+Blurs are in `src.common.images.blur`.
 """
 
 from abc import ABC, abstractmethod
-from functools import cached_property
 from math import prod
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 Images = Float[Tensor, "batch ..."]
 Coefficients = Float[Tensor, "batch number"]
@@ -27,87 +36,148 @@ CUTOFF = 1e-6
 """Singular values below CUTOFF times the largest count as zero in the pseudo-inverse."""
 
 
-class Operator(ABC):
-    """A map from images of `image_shape` to observations of `observation_shape`."""
+class LinearOperator(nn.Module, ABC):
+    """A linear map from images of `image_shape` to observations of `observation_shape`.
 
-    def __init__(self, image_shape: tuple[int, ...], observation_shape: tuple[int, ...]):
+    Every public method raises ValueError for values of another shape, type or device than its own.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...],
+        observation_shape: tuple[int, ...],
+        singular_values: Float[Tensor, "*batch r"],
+    ) -> None:
+        """Keep shapes and spectrum.
+
+        Args:
+            image_shape, observation_shape: of one image and one observation.
+            singular_values: in double precision, in the order of the spectral maps.
+
+        Raises:
+            ValueError: for images without pixels.
+        """
         if not image_shape or min(image_shape) < 1:
             raise ValueError(f"an image needs at least one pixel in every direction: {image_shape}")
+        super().__init__()
         self.image_shape = tuple(image_shape)
         self.observation_shape = tuple(observation_shape)
+        seen = singular_values > CUTOFF * singular_values.max()
+        inverse = torch.where(seen, 1 / torch.where(seen, singular_values, 1.0), 0.0)
+        # Bounds on variances are computed from the singular values, so they stay in double
+        # precision: `.to` rounds buffers of real numbers, not those of whole numbers.
+        self._keep(_inverse=inverse, _bits=singular_values.view(torch.int64))
 
-    def __call__(self, images: Images) -> Images:
-        """Degrade images (batch, *image); ValueError for images of another shape."""
-        return self._degrade(_expect(images, self.image_shape, "images"))
+    def _keep(self, **constants: Tensor) -> None:
+        """Make tensors attributes that follow `.to`."""
+        for name, constant in constants.items():
+            self.register_buffer(name, constant, persistent=False)
 
-    @abstractmethod
-    def _degrade(self, images: Images) -> Images:
-        """Return H(images), shapes checked."""
+    def extra_repr(self) -> str:
+        """Return what `print` says of an operator beside its name."""
+        return f"{self.image_shape} -> {self.observation_shape}, {self.dtype}, {self.device}"
 
-    def jacobian_adjoint(self, images: Images, cotangents: Images) -> Images:
-        """Return J(x)^T v for each image x and v (batch, *observation), J the Jacobian of H."""
-        _expect(cotangents, self.observation_shape, "cotangents")
-        return torch.func.vjp(self, images)[1](cotangents)[0]
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of images and observations."""
+        return self._inverse.dtype
 
+    @property
+    def device(self) -> torch.device:
+        """Where images and observations must be."""
+        return self._inverse.device
 
-class LinearOperator(Operator):
-    """A linear operator with adjoint, pseudo-inverse and singular value decomposition."""
+    # --- the map ------------------------------------------------------------------------------
 
-    def adjoint(self, observations: Images) -> Images:
-        """Return H^T y, shape (batch, *image)."""
-        return self._adjoint(_expect(observations, self.observation_shape, "observations"))
+    def A(self, images: Images) -> Images:
+        """Return A x, shape (batch, *observation)."""
+        return self._A(self._expect(images, self.image_shape, "images"))
 
-    @abstractmethod
-    def _adjoint(self, observations: Images) -> Images:
-        """Return H^T y, shapes checked."""
+    def A_adjoint(self, observations: Images) -> Images:
+        """Return A^T y, shape (batch, *image)."""
+        return self._A_adjoint(self._expect(observations, self.observation_shape, "observations"))
 
-    @abstractmethod
-    def singular_values(self) -> Float[Tensor, " r"]:
-        """Return s in double precision, in the order of the spectral maps; not always sorted."""
-
-    @abstractmethod
-    def image_to_spectral(self, images: Images) -> Coefficients:
-        """Return V^T x, shape (batch, d)."""
-
-    @abstractmethod
-    def image_from_spectral(self, coefficients: Coefficients) -> Images:
-        """Return V c, shape (batch, *image): the inverse of `image_to_spectral`."""
-
-    @abstractmethod
-    def observation_to_spectral(self, observations: Images) -> Coefficients:
-        """Return U^T y, shape (batch, r)."""
-
-    def pseudo_inverse(self, observations: Images) -> Images:
-        """Return H^+ y: of all images that fit y best, the one with the smallest norm.
+    def A_dagger(self, observations: Images) -> Images:
+        """Return A^+ y: of all images that fit y best, the one with the smallest norm.
 
         Singular values below `CUTOFF` times the largest are treated as zero, so noise in y grows by
         at most 1 / (CUTOFF max s).
         """
-        _expect(observations, self.observation_shape, "observations")
-        values = self.singular_values()
-        seen = values > CUTOFF * values.max()
-        inverse = torch.where(seen, 1 / torch.where(seen, values, 1.0), 0.0)
-        coefficients = self.observation_to_spectral(observations)
-        coefficients = coefficients * inverse.to(coefficients)
-        hidden = prod(self.image_shape) - len(values)
-        return self.image_from_spectral(torch.nn.functional.pad(coefficients, (0, hidden)))
+        coefficients = self.U_adjoint(observations) * self._inverse
+        hidden = prod(self.image_shape) - self._inverse.shape[-1]
+        return self.V(nn.functional.pad(coefficients, (0, hidden)))
+
+    # --- its decomposition --------------------------------------------------------------------
+
+    def singular_values(self) -> Float[Tensor, "*batch r"]:
+        """Return s, always in double precision, in the order of the maps; not always sorted."""
+        return self._bits.view(torch.float64)
+
+    def V_adjoint(self, images: Images) -> Coefficients:
+        """Return V^T x, shape (batch, d)."""
+        return self._V_adjoint(self._expect(images, self.image_shape, "images"))
+
+    def V(self, coefficients: Coefficients) -> Images:
+        """Return V c, shape (batch, *image): the inverse of `V_adjoint`."""
+        return self._V(self._expect(coefficients, (prod(self.image_shape),), "coefficients"))
+
+    def U_adjoint(self, observations: Images) -> Coefficients:
+        """Return U^T y, shape (batch, r)."""
+        return self._U_adjoint(self._expect(observations, self.observation_shape, "observations"))
 
     def matrix(self) -> Float[Tensor, "q d"]:
-        """Return H as a dense matrix in double precision, by degrading every unit image."""
+        """Return A as a dense matrix, by degrading every unit image."""
         pixels = prod(self.image_shape)
-        units = torch.eye(pixels, dtype=torch.float64).reshape(pixels, *self.image_shape)
-        return self(units).flatten(1).T
+        units = torch.eye(pixels, dtype=self.dtype, device=self.device)
+        return self.A(units.reshape(pixels, *self.image_shape)).flatten(1).T
+
+    # --- what an operator defines; shapes, types and devices are checked ----------------------
+
+    @abstractmethod
+    def _A(self, images: Images) -> Images: ...
+
+    @abstractmethod
+    def _A_adjoint(self, observations: Images) -> Images: ...
+
+    @abstractmethod
+    def _V_adjoint(self, images: Images) -> Coefficients: ...
+
+    @abstractmethod
+    def _V(self, coefficients: Coefficients) -> Images: ...
+
+    @abstractmethod
+    def _U_adjoint(self, observations: Images) -> Coefficients: ...
+
+    def _expect(self, values: Tensor, shape: tuple[int, ...], what: str) -> Tensor:
+        """Return the values; ValueError unless they are (batch, *shape) and like the operator."""
+        if values.dim() == 0 or tuple(values.shape[1:]) != shape:
+            wanted = ", ".join(map(str, shape))
+            raise ValueError(f"{what} must be (batch, {wanted}), not {tuple(values.shape)}")
+        if (values.dtype, values.device) != (self.dtype, self.device):
+            raise ValueError(
+                f"{what} are {values.dtype} on {values.device}, but the operator is {self.dtype} "
+                f"on {self.device}: call operator.to({what}), or convert the {what}"
+            )
+        return values
 
 
 class MatrixOperator(LinearOperator):
-    """Any matrix (q, d); its images are vectors (d,) unless `image_shape` says otherwise."""
+    """Any matrix (q, d); its images are vectors (d,) unless `image_shape` says otherwise.
 
-    def __init__(self, matrix: Float[Tensor, "q d"], image_shape: tuple[int, ...] | None = None):
+    The singular values are sorted, the largest first; r = min(q, d).
+    """
+
+    def __init__(
+        self, matrix: Float[Tensor, "q d"], image_shape: tuple[int, ...] | None = None
+    ) -> None:
+        """Decompose the matrix; ValueError if it does not fit the images."""
         shape = image_shape or (matrix.shape[1],)
         if prod(shape) != matrix.shape[1]:
             raise ValueError(f"the matrix {tuple(matrix.shape)} does not fit images {shape}")
-        super().__init__(shape, (matrix.shape[0],))
-        self._matrix = matrix.detach().double()
+        matrix = matrix.detach().double()
+        left, values, right = torch.linalg.svd(matrix)
+        super().__init__(shape, (matrix.shape[0],), values)
+        self._keep(_matrix=matrix, _left=left[:, : len(values)], _right=right)
 
     @classmethod
     def random(
@@ -128,88 +198,69 @@ class MatrixOperator(LinearOperator):
         if singular_values is None:  # then U V^T has the law of V^T
             return cls(right.T, image_shape)
         left = _orthonormal_columns(observations, observations, generator)
-        return cls(left * singular_values.to(left) @ right.T, image_shape)
+        return cls(left * singular_values @ right.T, image_shape)
 
     def matrix(self) -> Float[Tensor, "q d"]:
         """Return a copy of the matrix."""
         return self._matrix.clone()
 
-    def _degrade(self, images: Images) -> Images:
-        return images.flatten(1) @ self._matrix.to(images).T
+    def _A(self, images: Images) -> Images:
+        return images.flatten(1) @ self._matrix.T
 
-    def _adjoint(self, observations: Images) -> Images:
-        return (observations @ self._matrix.to(observations)).unflatten(1, self.image_shape)
+    def _A_adjoint(self, observations: Images) -> Images:
+        return (observations @ self._matrix).unflatten(1, self.image_shape)
 
-    @cached_property
-    def _svd(self) -> tuple[Tensor, Tensor, Tensor]:
-        left, values, right = torch.linalg.svd(self._matrix)
-        return left[:, : len(values)], values, right
+    def _V_adjoint(self, images: Images) -> Coefficients:
+        return images.flatten(1) @ self._right.T
 
-    def singular_values(self) -> Float[Tensor, " r"]:
-        """Return s, largest first; r = min(q, d)."""
-        return self._svd[1]
+    def _V(self, coefficients: Coefficients) -> Images:
+        return (coefficients @ self._right).unflatten(1, self.image_shape)
 
-    def image_to_spectral(self, images: Images) -> Coefficients:
-        """Return V^T x."""
-        return images.flatten(1) @ self._svd[2].to(images).T
-
-    def image_from_spectral(self, coefficients: Coefficients) -> Images:
-        """Return V c."""
-        return (coefficients @ self._svd[2].to(coefficients)).unflatten(1, self.image_shape)
-
-    def observation_to_spectral(self, observations: Images) -> Coefficients:
-        """Return U^T y."""
-        return observations @ self._svd[0].to(observations)
+    def _U_adjoint(self, observations: Images) -> Coefficients:
+        return observations @ self._left
 
 
 class Inpainting(LinearOperator):
     """Keep the pixels where the mask is True; the observation is the vector of their values.
 
     The mask has the shape of the image, or of its last two directions for all channels alike. What
-    an observation looks like is `adjoint`: the image with 0 where the mask is False.
+    an observation looks like is `A_adjoint`: the image with 0 where the mask is False. V puts the
+    pixels in order, those that the mask keeps first; all singular values are 1.
     """
 
-    def __init__(self, image_shape: tuple[int, ...], mask: Bool[Tensor, "..."]):
+    def __init__(self, image_shape: tuple[int, ...], mask: Bool[Tensor, "..."]) -> None:
+        """Keep the places of the pixels; ValueError for a mask that does not fit or hides all."""
         if tuple(mask.shape) not in (tuple(image_shape), tuple(image_shape[-2:])):
             raise ValueError(f"mask {tuple(mask.shape)} does not fit images {tuple(image_shape)}")
-        self.mask = mask.expand(image_shape)
-        seen = self.mask.flatten().nonzero().flatten()
+        seen, hidden = (m.expand(image_shape).flatten().nonzero().flatten() for m in (mask, ~mask))
         if not len(seen):
             raise ValueError("the mask hides every pixel")
-        super().__init__(image_shape, (len(seen),))
-        self._order = torch.cat([seen, (~self.mask).flatten().nonzero().flatten()])
-        self._place = self._order.argsort()
+        super().__init__(image_shape, (len(seen),), torch.ones(len(seen)).double())
+        order = torch.cat([seen, hidden])
+        self._keep(_order=order, _place=order.argsort())
 
-    def _degrade(self, images: Images) -> Images:
-        return self.image_to_spectral(images)[:, : self.observation_shape[0]]
+    def _A(self, images: Images) -> Images:
+        return self._V_adjoint(images)[:, : self.observation_shape[0]]
 
-    def _adjoint(self, observations: Images) -> Images:
+    def _A_adjoint(self, observations: Images) -> Images:
         hidden = len(self._order) - self.observation_shape[0]
-        return self.image_from_spectral(torch.nn.functional.pad(observations, (0, hidden)))
+        return self._V(nn.functional.pad(observations, (0, hidden)))
 
-    def singular_values(self) -> Float[Tensor, " r"]:
-        """Return q ones."""
-        return torch.ones(self.observation_shape[0], dtype=torch.float64)
+    def _V_adjoint(self, images: Images) -> Coefficients:
+        return images.flatten(1)[:, self._order]
 
-    def image_to_spectral(self, images: Images) -> Coefficients:
-        """Return the pixels, those that the mask keeps first."""
-        return images.flatten(1)[:, self._order.to(images.device)]
+    def _V(self, coefficients: Coefficients) -> Images:
+        return coefficients[:, self._place].unflatten(1, self.image_shape)
 
-    def image_from_spectral(self, coefficients: Coefficients) -> Images:
-        """Put the pixels back in their places."""
-        place = self._place.to(coefficients.device)
-        return coefficients[:, place].unflatten(1, self.image_shape)
-
-    def observation_to_spectral(self, observations: Images) -> Coefficients:
-        """Return the observation itself."""
+    def _U_adjoint(self, observations: Images) -> Coefficients:
         return observations
 
 
 class Separable(LinearOperator):
-    """The same two matrices for every channel: rows X of an image become A X B^T.
+    """The same two matrices for every channel: X becomes `vertical` X `horizontal`^T.
 
     Images are (channels, height, width), or (height, width). The decomposition is the product of
-    those of A (height', height) and B (width', width).
+    those of the two matrices, for every channel.
     """
 
     def __init__(
@@ -217,86 +268,52 @@ class Separable(LinearOperator):
         image_shape: tuple[int, ...],
         vertical: Float[Tensor, "small_height height"],
         horizontal: Float[Tensor, "small_width width"],
-    ):
+    ) -> None:
+        """Decompose both matrices; ValueError if they do not fit the images."""
         if tuple(image_shape[-2:]) != (vertical.shape[1], horizontal.shape[1]):
             sides = (vertical.shape[1], horizontal.shape[1])
             raise ValueError(f"matrices for images of {sides} do not fit {tuple(image_shape)}")
+        vertical, horizontal = vertical.double(), horizontal.double()
+        u_rows, rows, v_rows = torch.linalg.svd(vertical)
+        u_columns, columns, v_columns = torch.linalg.svd(horizontal)
+        values = torch.outer(rows, columns).flatten().repeat(prod(image_shape[:-2]))
         small = (vertical.shape[0], horizontal.shape[0])
-        super().__init__(image_shape, (*image_shape[:-2], *small))
-        self._sides = [vertical.double(), horizontal.double()]
-
-    def _degrade(self, images: Images) -> Images:
-        vertical, horizontal = (side.to(images) for side in self._sides)
-        return vertical @ images @ horizontal.T
-
-    def _adjoint(self, observations: Images) -> Images:
-        vertical, horizontal = (side.to(observations) for side in self._sides)
-        return vertical.T @ observations @ horizontal
-
-    @cached_property
-    def _svds(self) -> list[tuple[Tensor, Tensor, Tensor]]:
-        svds = (torch.linalg.svd(side) for side in self._sides)
-        return [(left[:, : len(values)], values, right) for left, values, right in svds]
-
-    @cached_property
-    def _order(self) -> Tensor:
-        """Where each coefficient lies in the flat image: first those that H sees."""
-        (_, rows, _), (_, columns, _) = self._svds
-        seen = torch.zeros(self.image_shape, dtype=torch.bool)
+        super().__init__(image_shape, (*image_shape[:-2], *small), values)
+        self._keep(_vertical=vertical, _v_rows=v_rows, _u_rows=u_rows[:, : len(rows)])
+        self._keep(_horizontal=horizontal, _v_columns=v_columns)
+        self._keep(_u_columns=u_columns[:, : len(columns)])
+        # Where each coefficient lies in the flat image: first those that the operator sees.
+        seen = torch.zeros(image_shape, dtype=torch.bool)
         seen[..., : len(rows), : len(columns)] = True
-        return torch.cat([seen.flatten().nonzero(), (~seen).flatten().nonzero()]).flatten()
+        order = torch.cat([seen.flatten().nonzero(), (~seen).flatten().nonzero()]).flatten()
+        self._keep(_order=order, _place=order.argsort())
 
-    def singular_values(self) -> Float[Tensor, " r"]:
-        """Return the products of the two matrices' singular values, for every channel."""
-        (_, rows, _), (_, columns, _) = self._svds
-        one_channel = torch.outer(rows, columns).flatten()
-        return one_channel.repeat(prod(self.image_shape[:-2]))
+    def _A(self, images: Images) -> Images:
+        return self._vertical @ images @ self._horizontal.T
 
-    def image_to_spectral(self, images: Images) -> Coefficients:
-        """Return V^T x, one direction of the image after the other."""
-        rows, columns = (right.to(images) for _, _, right in self._svds)
-        return (rows @ images @ columns.T).flatten(1)[:, self._order.to(images.device)]
+    def _A_adjoint(self, observations: Images) -> Images:
+        return self._vertical.T @ observations @ self._horizontal
 
-    def image_from_spectral(self, coefficients: Coefficients) -> Images:
-        """Return V c."""
-        rows, columns = (right.to(coefficients) for _, _, right in self._svds)
-        place = self._order.argsort().to(coefficients.device)
-        return rows.T @ coefficients[:, place].unflatten(1, self.image_shape) @ columns
+    def _V_adjoint(self, images: Images) -> Coefficients:
+        return (self._v_rows @ images @ self._v_columns.T).flatten(1)[:, self._order]
 
-    def observation_to_spectral(self, observations: Images) -> Coefficients:
-        """Return U^T y."""
-        rows, columns = (left.to(observations) for left, _, _ in self._svds)
-        return (rows.T @ observations @ columns).flatten(1)
+    def _V(self, coefficients: Coefficients) -> Images:
+        inside = coefficients[:, self._place].unflatten(1, self.image_shape)
+        return self._v_rows.T @ inside @ self._v_columns
+
+    def _U_adjoint(self, observations: Images) -> Coefficients:
+        return (self._u_rows.T @ observations @ self._u_columns).flatten(1)
 
 
 class AveragePooling(Separable):
     """Replace each square of factor x factor pixels by its mean."""
 
-    def __init__(self, image_shape: tuple[int, ...], factor: int):
-        sides = _shrunk_sides(image_shape, factor)
+    def __init__(self, image_shape: tuple[int, ...], factor: int) -> None:
+        """Build both matrices; ValueError unless the factor divides both sides."""
+        sides = tuple(image_shape[-2:])
+        if len(sides) != 2 or factor < 1 or any(side % factor for side in sides):
+            raise ValueError(f"factor {factor} does not divide the sides of images {image_shape}")
         super().__init__(image_shape, *(_averaging_matrix(side, factor) for side in sides))
-
-
-class BicubicDownsampling(Separable):
-    """Shrink by a factor with the cubic kernel (Keys 1981, a = -1/2) widened by the factor.
-
-    The widening suppresses frequencies that the small image cannot hold; at the border the part of
-    the kernel outside is left out and the rest normalised. Rows sum to one. These are the numbers
-    of `torch.nn.functional.interpolate(mode="bicubic", antialias=True)`.
-    """
-
-    def __init__(self, image_shape: tuple[int, ...], factor: int):
-        sides = _shrunk_sides(image_shape, factor)
-        super().__init__(image_shape, *(_bicubic_matrix(side, factor) for side in sides))
-
-
-def box_mask(
-    image_shape: tuple[int, ...], top: int, left: int, height: int, width: int
-) -> Bool[Tensor, "..."]:
-    """Return the mask of `Inpainting` that hides a box and keeps the rest."""
-    mask = torch.ones(image_shape, dtype=torch.bool)
-    mask[..., top : top + height, left : left + width] = False
-    return mask
 
 
 def random_mask(
@@ -312,14 +329,6 @@ def random_mask(
     return mask.reshape(image_shape[-2:]).expand(image_shape)
 
 
-def _expect(values: Tensor, shape: tuple[int, ...], what: str) -> Tensor:
-    """Return the values; ValueError unless they are (batch, *shape)."""
-    if values.dim() == 0 or tuple(values.shape[1:]) != shape:
-        wanted = ", ".join(map(str, shape))
-        raise ValueError(f"{what} must be (batch, {wanted}), not {tuple(values.shape)}")
-    return values
-
-
 def _orthonormal_columns(
     rows: int, columns: int, generator: torch.Generator
 ) -> Float[Tensor, "rows columns"]:
@@ -331,25 +340,6 @@ def _orthonormal_columns(
     return basis * triangle.diagonal().sign()
 
 
-def _shrunk_sides(image_shape: tuple[int, ...], factor: int) -> tuple[int, ...]:
-    """Return height and width; ValueError unless the factor divides both."""
-    sides = tuple(image_shape[-2:])
-    if len(sides) != 2 or factor < 1 or any(side % factor for side in sides):
-        raise ValueError(f"factor {factor} does not divide the sides of images {image_shape}")
-    return sides
-
-
 def _averaging_matrix(side: int, factor: int) -> Float[Tensor, "small side"]:
     few = torch.eye(side // factor, dtype=torch.float64)
     return few.repeat_interleave(factor, dim=1) / factor
-
-
-def _bicubic_matrix(side: int, factor: int) -> Float[Tensor, "small side"]:
-    """Weights of every pixel's centre in every output, by its distance in output pixels."""
-    centres = (torch.arange(side // factor, dtype=torch.float64) + 0.5) * factor
-    pixels = torch.arange(side, dtype=torch.float64) + 0.5
-    distance = ((pixels - centres[:, None]) / factor).abs()
-    near = (1.5 * distance - 2.5) * distance**2 + 1
-    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
-    weights = torch.where(distance <= 1, near, torch.where(distance < 2, far, 0.0))
-    return weights / weights.sum(1, keepdim=True)

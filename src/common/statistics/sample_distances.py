@@ -1,8 +1,8 @@
 """How far apart two samples are, and how varied one is.
 
 All distances take samples a (n, d) and b (m, d), compute in double precision and return a number of
-shape (). None of them needs tuning except the kernel of `mmd`; none is a distance to "the" law: two
-samples of the same law have a small positive distance, the floor that a method can reach.
+shape (). None of them needs tuning, and none is a distance to "the" law: two samples of the same
+law have a small positive distance, the floor that a method can reach.
 """
 
 from math import prod
@@ -14,7 +14,7 @@ from torch import Tensor
 
 Sample = Float[Tensor, "_number _dim"]  # each sample has its own number
 Number = Float[Tensor, ""]
-_BLOCK = 512  # directions, or rows of a distance matrix, held at a time
+_BLOCK = 512  # directions held at a time
 
 
 def random_directions(
@@ -81,52 +81,6 @@ def _sorted(values: Float[Tensor, "count n"]) -> Float[Tensor, "count n"]:
     return values.sort(dim=1).values
 
 
-def energy_distance(a: Sample, b: Sample) -> Number:
-    """Return sqrt(2 E|X - Y| - E|X - X'| - E|Y - Y'|) of the two empirical laws.
-
-    Pairs of a point with itself count, so it is 0 for equal samples and never negative. In one
-    dimension it is `scipy.stats.energy_distance` (Szekely and Rizzo 2013).
-    """
-    _check_pair(a, b)
-    square = 2 * _mean_of_pairs(a, b) - _mean_of_pairs(a, a) - _mean_of_pairs(b, b)
-    return square.clamp(min=0).sqrt()
-
-
-def median_distance(a: Sample, b: Sample) -> Number:
-    """Return the median distance of two different points of the pooled sample."""
-    _check_pair(a, b)
-    return torch.nn.functional.pdist(torch.cat([a, b]).double()).median()
-
-
-def mmd(
-    a: Sample, b: Sample, bandwidth: Number | float | None = None, unbiased: bool = True
-) -> Number:
-    """Return the squared maximum mean discrepancy with the kernel exp(-|x - y|^2 / (2 h^2)).
-
-    Args:
-        a: (n, d). b: (m, d), both with at least 2 points if unbiased.
-        bandwidth: h > 0; by default the median distance of the pooled sample. Give the same one to
-            all methods that are compared.
-        unbiased: leave out the pairs of a point with itself; then its mean is 0 for two samples of
-            one law, and it can be negative (Gretton et al. 2012, equations 3 and 5).
-    """
-    _check_pair(a, b)
-    h = median_distance(a, b) if bandwidth is None else torch.as_tensor(bandwidth).double()
-    if h <= 0:
-        raise ValueError(f"the kernel needs a positive bandwidth, not {float(h)}")
-    if unbiased and min(len(a), len(b)) < 2:
-        raise ValueError("the unbiased estimate needs at least 2 points on each side")
-
-    def kernel(distance: Tensor) -> Tensor:
-        return torch.exp(-0.5 * (distance / h) ** 2)
-
-    within = []
-    for sample in (a, b):
-        mean, n = _mean_of_pairs(sample, sample, kernel), len(sample)
-        within.append((mean * n - 1) / (n - 1) if unbiased else mean)  # a point with itself: 1
-    return within[0] + within[1] - 2 * _mean_of_pairs(a, b, kernel)
-
-
 def frechet_distance(a: Sample, b: Sample) -> Number:
     """Return |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)), A and B the samples' covariances.
 
@@ -185,16 +139,6 @@ def _root(covariance: Float[Tensor, "dim dim"]) -> Float[Tensor, "dim dim"]:
     """Return R with R R^T = covariance."""
     values, vectors = torch.linalg.eigh(0.5 * (covariance + covariance.T))
     return vectors * values.clamp(min=0).sqrt()
-
-
-def _mean_of_pairs(a: Sample, b: Sample, kernel=lambda distance: distance) -> Number:
-    """Return the mean of kernel(|x - y|) over all x of a and y of b."""
-    a, b = a.double(), b.double()
-    sums = [
-        kernel(torch.cdist(some, b, compute_mode="donot_use_mm_for_euclid_dist")).sum()
-        for some in a.split(_BLOCK)
-    ]
-    return torch.stack(sums).sum() / (len(a) * len(b))
 
 
 def _check_pair(a: Tensor, b: Tensor) -> None:

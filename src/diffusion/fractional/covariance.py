@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.integrate import solve_ivp
 
-from src.common.diffusion.processes import Process, VarianceExploding
+from src.common.diffusion.processes import Process
 
 Matrix = Float[np.ndarray, "n n"]
 Vector = Float[np.ndarray, " k"]
@@ -51,35 +51,6 @@ def covariance_by_equations(
     solution = solve_ivp(slope, span, first, method=method, rtol=rtol, atol=atol, dense_output=True)
     values = solution.sol(times)
     return np.stack([_assemble(t, v, speeds) for t, v in zip(times, values.T, strict=True)])
-
-
-def exploding_covariance(
-    base: VarianceExploding, speeds: Vector, weights: Vector, t: float
-) -> Matrix:
-    """Return Cov(Z_t | x_0) in closed form for g(t) = a r^t; no jitter is added.
-
-    By parts, X_t - x_0 = sum_k w_k int (g_s - speed_k int_s^t g_v exp(-speed_k (v - s)) dv) dB_s
-    integrates to powers of r and exponentials.
-
-    Raises:
-        ValueError: if a speed equals log r, where the formula is 0 / 0.
-    """
-    log_ratio = np.log(base.sigma_max / base.sigma_min)
-    if np.isclose(speeds, log_ratio, rtol=1e-6).any():
-        raise ValueError("a speed equals log(sigma_max / sigma_min): use the equations instead")
-    # The kernel of X is sum_k w_k (p_k r^s + q_k exp(speed_k s)), that of Y^l exp(speed_l (s - t)).
-    a = base.sigma_min * np.sqrt(2 * log_ratio)
-    grown = np.exp(log_ratio * t)
-    p = a * log_ratio / (log_ratio - speeds)
-    p = a + a * speeds / (log_ratio - speeds)
-    q = -a * speeds / (log_ratio - speeds) * grown * np.exp(-speeds * t)
-    rates = np.concatenate([[log_ratio], speeds])
-    factors = np.concatenate([[weights @ p], weights * q])
-    both = rates[:, None] + rates
-    integrals = np.expm1(both * t) / both
-    variance = factors @ integrals @ factors + base.sigma_min**2
-    cross = np.exp(-speeds * t) * (integrals[1:] @ factors)
-    return _assemble(t, np.concatenate([[variance], cross]), speeds)
 
 
 def _assemble(t: float, value: np.ndarray, speeds: Vector) -> np.ndarray:

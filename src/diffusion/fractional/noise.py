@@ -115,15 +115,6 @@ def optimal_weights(
     return torch.cholesky_solve(projection(speeds, hurst, horizon)[:, None], root)[:, 0]
 
 
-def squared_error(
-    weights: Float[Tensor, " k"], speeds: Float[Tensor, " k"], hurst: float, horizon: float = 1.0
-) -> float:
-    """Return the integral of E(Bhat_t - B^H_t)^2 for any weights: c - 2 b.w + w.A w."""
-    b = projection(speeds, hurst, horizon)
-    quadratic = weights @ gram_matrix(speeds, horizon) @ weights
-    return float(_energy(hurst, horizon) - 2 * b @ weights + quadratic)
-
-
 def relative_cost(speeds: Float[Tensor, " k"], hurst: float, horizon: float = 1.0) -> float:
     """Return 1 - b.w / c: the squared error of the optimal weights over that of doing nothing."""
     weights = optimal_weights(speeds, hurst, horizon)

@@ -201,4 +201,3 @@ def _unknown(name: str, derivative: int | None, t: object) -> object:
 
 
 NUMBERS, SYMBOLS = Numbers(), Symbols()
-Arithmetic = Numbers | Symbols

@@ -10,6 +10,7 @@ Shrinkage moves the high-pass coefficients towards 0 and sets small ones to 0, a
 denoising (1995). theta belongs to nodes: a network works on the graph it was built for, only.
 """
 
+from dataclasses import dataclass
 from math import log, sqrt
 from typing import Literal
 
@@ -23,8 +24,38 @@ from src.common.graphs.sparse_products import SparseFeatures
 from src.gnn.framelets.transform import FrameletTransform
 
 Activation = Literal["relu", "shrinkage", "none"]
-Scales = Literal["released", "per-block"]
-Shrinkage = Literal["soft", "hard"]
+
+
+def _among(name: str, word: str, words: tuple[str, ...]) -> None:
+    if word not in words:
+        raise ValueError(f"{name} must be one of {', '.join(words)}, not {word!r}")
+
+
+@dataclass(frozen=True)
+class Shrinkage:
+    """What a framelet convolution does to the high-pass coefficients.
+
+    Attributes:
+        sigma: multiplies the threshold, at least 0; 0 shrinks nothing.
+        scales: "per-block" multiplies a block's threshold by its relative energy, as the paper
+            says; the "released" code means to, and multiplies by 1.
+        keep_details: False sets every high-pass coefficient to 0, whatever the activation (a
+            control of ours).
+    """
+
+    sigma: float = 1.0
+    scales: str = "released"
+    keep_details: bool = True
+
+    def __post_init__(self) -> None:
+        """Reject unknown words and a negative sigma."""
+        _among("scales", self.scales, ("released", "per-block"))
+        if self.sigma < 0:
+            raise ValueError(f"sigma must be at least 0, not {self.sigma}")
+
+
+DEFAULT = Shrinkage()
+"""As released."""
 
 
 def soft_shrinkage(z: Tensor, threshold: float | Tensor) -> Tensor:
@@ -37,11 +68,6 @@ def soft_shrinkage(z: Tensor, threshold: float | Tensor) -> Tensor:
     if isinstance(threshold, Tensor):
         return z.sign() * F.relu(z.abs() - threshold)
     return F.softshrink(z, threshold)
-
-
-def hard_shrinkage(z: Tensor, threshold: float | Tensor) -> Tensor:
-    """Return z where |z| > threshold and 0 elsewhere; arguments as `soft_shrinkage`."""
-    return torch.where(z.abs() > threshold, z, 0)
 
 
 def universal_threshold(num_nodes: int, sigma: float) -> float:
@@ -76,44 +102,28 @@ class UFGConv(nn.Module):
         self,
         inputs: int,
         outputs: int,
-        num_nodes: int,
         transform: FrameletTransform,
         activation: Activation = "relu",
-        sigma: float = 1.0,
-        scales: Scales = "released",
-        keep_details: bool = True,
-        shrinkage: Shrinkage = "soft",
+        shrinkage: Shrinkage = DEFAULT,
     ) -> None:
         """Draw the parameters from PyTorch's global generator, in the transform's number type.
 
         Args:
             inputs, outputs: features of a node before and after.
-            num_nodes: of the graph; the transform must agree.
             transform: the graph's framelet transform.
             activation: "relu", "shrinkage", or "none" for a layer that stays linear.
-            sigma: multiplies the threshold of shrinkage, at least 0; 0 shrinks nothing.
-            scales: "per-block" multiplies a block's threshold by its relative energy, as the
-                paper says; the "released" code means to, and multiplies by 1.
-            keep_details: False sets every high-pass coefficient to 0 (a control of ours).
-            shrinkage: "soft" or "hard".
+            shrinkage: of the high-pass coefficients.
 
         Raises:
-            ValueError: for unknown words, a negative sigma, or another graph's transform.
+            ValueError: for an unknown activation.
         """
         super().__init__()
         _among("activation", activation, ("relu", "shrinkage", "none"))
-        _among("scales", scales, ("released", "per-block"))
-        _among("shrinkage", shrinkage, ("soft", "hard"))
-        if sigma < 0:
-            raise ValueError(f"sigma must be at least 0, not {sigma}")
-        if num_nodes != transform.num_nodes:
-            raise ValueError(f"the transform has {transform.num_nodes} nodes, not {num_nodes}")
-        self.transform, self.activation, self.scales = transform, activation, scales
-        self.keep_details, self.shrink = keep_details, _SHRINKAGES[shrinkage]
-        self.threshold = universal_threshold(num_nodes, sigma)
+        self.transform, self.activation, self.shrinkage = transform, activation, shrinkage
+        self.threshold = universal_threshold(transform.num_nodes, shrinkage.sigma)
         kind = {"dtype": transform.dtype}
         self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(inputs, outputs, **kind)))
-        theta = torch.empty(transform.num_blocks, num_nodes, 1, **kind).uniform_(0.9, 1.1)
+        theta = torch.empty(transform.num_blocks, transform.num_nodes, 1, **kind).uniform_(0.9, 1.1)
         self.theta = nn.Parameter(theta)
         self.bias = nn.Parameter(torch.zeros(outputs, **kind))
 
@@ -129,14 +139,14 @@ class UFGConv(nn.Module):
     ) -> Float[Tensor, "blocks nodes outputs"]:
         """Return what is synthesised: filtered, and shrunk where this layer shrinks."""
         c = self.theta * self.transform.analysis(x @ self.weight)
-        if not self.keep_details:
+        if not self.shrinkage.keep_details:
             return torch.cat([c[:1], torch.zeros_like(c[1:])])
         if self.activation != "shrinkage":
             return c
         threshold = self.threshold
-        if self.scales == "per-block":
+        if self.shrinkage.scales == "per-block":
             threshold = threshold * block_energies(c)[:, None, None]
-        return torch.cat([c[:1], self.shrink(c[1:], threshold)])
+        return torch.cat([c[:1], soft_shrinkage(c[1:], threshold)])
 
 
 class UFGNetwork(nn.Module):
@@ -150,26 +160,16 @@ class UFGNetwork(nn.Module):
         features: int,
         hidden: int,
         classes: int,
-        num_nodes: int,
         transform: FrameletTransform,
         activation: Activation = "relu",
         dropout: float = 0.5,
-        sigma: float = 1.0,
-        scales: Scales = "released",
-        keep_details: bool = True,
-        shrinkage: Shrinkage = "soft",
+        shrinkage: Shrinkage = DEFAULT,
     ) -> None:
         """Build the network for one graph; arguments as `UFGConv`, `dropout` in [0, 1)."""
         super().__init__()
-        options = {
-            "sigma": sigma,
-            "scales": scales,
-            "keep_details": keep_details,
-            "shrinkage": shrinkage,
-        }
         last: Activation = "none" if activation == "relu" else activation
-        self.first = UFGConv(features, hidden, num_nodes, transform, activation, **options)
-        self.second = UFGConv(hidden, classes, num_nodes, transform, last, **options)
+        self.first = UFGConv(features, hidden, transform, activation, shrinkage)
+        self.second = UFGConv(hidden, classes, transform, last, shrinkage)
         self.dropout = Dropout(dropout)
 
     def forward(
@@ -183,11 +183,3 @@ class UFGNetwork(nn.Module):
         with torch.no_grad():
             c = self.first.coefficients(x)
             return [nonzero_share(c), nonzero_share(self.second.coefficients(self.first(x)))]
-
-
-_SHRINKAGES = {"soft": soft_shrinkage, "hard": hard_shrinkage}
-
-
-def _among(name: str, word: str, words: tuple[str, ...]) -> None:
-    if word not in words:
-        raise ValueError(f"{name} must be one of {', '.join(words)}, not {word!r}")

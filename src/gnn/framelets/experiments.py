@@ -24,7 +24,7 @@ from src.common.graphs.sparse_products import SparseFeatures, node_features
 from src.common.graphs.splits import split_per_class
 from src.common.training.loop import seeded
 from src.common.training.streams import stream
-from src.gnn.framelets.convolution import UFGNetwork
+from src.gnn.framelets.convolution import Shrinkage, UFGNetwork
 from src.gnn.framelets.transform import FrameletTransform
 
 MODELS = ("MLP", "GCN", "GAT", "UFG-R", "UFG-S")
@@ -42,7 +42,7 @@ class Recipe:
         epochs: updates on all training nodes.
         hidden: units between the layers.
         bank, dilation, coefficients: of the framelet transform, which has two levels.
-        sigma, scales, keep_details: of shrinkage, see `UFGConv`.
+        shrinkage: of a framelet network's high-pass coefficients.
         decay_theta: False exempts the spectral filter from the weight decay.
     """
 
@@ -55,9 +55,7 @@ class Recipe:
     bank: str = "haar"
     dilation: float = 2.0
     coefficients: int = 2
-    sigma: float = 1.0
-    scales: str = "released"
-    keep_details: bool = True
+    shrinkage: Shrinkage = Shrinkage()  # noqa: RUF009
     decay_theta: bool = True
 
     def __post_init__(self) -> None:
@@ -114,15 +112,11 @@ def build(recipe: Recipe, graph: Graph, device: str = "cpu") -> nn.Module:
         coefficients=recipe.coefficients,
     )
     return UFGNetwork(
-        *sizes[:2],
-        classes,
-        graph.num_nodes,
+        *sizes,
         transform,
         "relu" if recipe.model == "UFG-R" else "shrinkage",
         recipe.dropout,
-        recipe.sigma,
-        recipe.scales,
-        recipe.keep_details,
+        recipe.shrinkage,
     ).to(device)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
+from src.gnn.framelets.convolution import Shrinkage
 from src.gnn.framelets.experiments import Recipe, accuracies, search
 from src.gnn.framelets.pooling_experiments import PoolingRecipe, pooled_accuracies
 
@@ -34,10 +35,11 @@ TUNED = {
     "UFG-S": Recipe("UFG-S", learning_rate=0.005, dilation=2.5),
     "UFG-R, n = 6": Recipe("UFG-R", coefficients=6),
 }
+NO_DETAILS = Shrinkage(keep_details=False)
 # Controls: as the tuned model, one thing changed.
 CONTROLS = {
-    "UFG-S, threshold 0": ("UFG-S", {"sigma": 0.0}),
-    "UFG-S, no details": ("UFG-S", {"keep_details": False}),
+    "UFG-S, threshold 0": ("UFG-S", {"shrinkage": Shrinkage(sigma=0.0)}),
+    "UFG-S, no details": ("UFG-S", {"shrinkage": NO_DETAILS}),
 }
 # Released settings whose accuracy and theta are watched from epoch to epoch.
 CURVES = {
@@ -154,12 +156,14 @@ def released_variants() -> dict[str, Recipe]:
     for bank, counts in BANKS.items():
         changed = [(n, replace(r, bank=bank, coefficients=n)) for n in counts]
         made |= {f"UFG-R, {bank}, n = {n}": recipe for n, recipe in changed if recipe != r}
-    made["UFG-S, no details"] = replace(s, keep_details=False)
-    made |= {f"UFG-S, sigma {x:g}": replace(s, sigma=x) for x in SIGMAS if x != s.sigma}
+    made["UFG-S, no details"] = replace(s, shrinkage=NO_DETAILS)
+    for sigma in SIGMAS:
+        if sigma != s.shrinkage.sigma:
+            made[f"UFG-S, sigma {sigma:g}"] = replace(s, shrinkage=Shrinkage(sigma))
     made["UFG-R, theta not decayed"] = replace(r, decay_theta=False)
-    made["UFG-S, n = 6, no details"] = replace(s, coefficients=6, keep_details=False)
+    made["UFG-S, n = 6, no details"] = replace(s, coefficients=6, shrinkage=NO_DETAILS)
     made["UFG-S, n = 6"] = replace(s, coefficients=6)
-    made["UFG-S, scales per block"] = replace(s, scales="per-block")
+    made["UFG-S, scales per block"] = replace(s, shrinkage=Shrinkage(scales="per-block"))
     made["UFG-R, rate 0.005"] = replace(r, learning_rate=0.005)
     made["UFG-S, rate 0.01"] = replace(s, learning_rate=0.01)
     return made

@@ -125,12 +125,12 @@ class FrameletTransform:
     def analysis(self, x: Float[Tensor, "nodes d"]) -> Float[Tensor, "blocks nodes d"]:
         """Return the coefficients W x of `d` signals."""
         self._check(x, (self.num_nodes,))
-        return _Analysis.apply(x, self)
+        return _Transform.apply(x, self, False)
 
     def synthesis(self, c: Float[Tensor, "blocks nodes d"]) -> Float[Tensor, "nodes d"]:
         """Return W^T c: the signals from their coefficients."""
         self._check(c, (self.num_blocks, self.num_nodes))
-        return _Synthesis.apply(c, self)
+        return _Transform.apply(c, self, True)
 
     def response(self, eigenvalues: Float[Tensor, " m"]) -> Float[Tensor, "blocks m"]:
         """Return g_q(lambda) of the polynomials; synthesis after analysis scales by sum_q g_q^2."""
@@ -170,30 +170,17 @@ class FrameletTransform:
             )
 
 
-class _Analysis(Function):
-    """x -> W x; its derivative is linear, so the backward pass is W^T."""
+class _Transform(Function):
+    """x -> W x or, transposed, c -> W^T c: the backward pass of each is the other."""
 
     @staticmethod
-    def forward(ctx, x, transform):
-        ctx.transform = transform
-        return transform._analyse(x)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return _Synthesis.apply(gradient, ctx.transform), None
-
-
-class _Synthesis(Function):
-    """c -> W^T c; the backward pass is W."""
-
-    @staticmethod
-    def forward(ctx, c, transform):
-        ctx.transform = transform
-        return transform._synthesise(c)
+    def forward(ctx, signal, transform, transposed):
+        ctx.transform, ctx.transposed = transform, transposed
+        return transform._synthesise(signal) if transposed else transform._analyse(signal)
 
     @staticmethod
     def backward(ctx, gradient):
-        return _Analysis.apply(gradient, ctx.transform), None
+        return _Transform.apply(gradient, ctx.transform, not ctx.transposed), None, None
 
 
 def _cascade(values: list[Float[Tensor, "masks m"]]) -> Float[Tensor, "blocks m"]:

@@ -17,13 +17,13 @@ from src.common.diffusion.denoising import pack_weights
 from src.common.diffusion.gaussian_mixture import GaussianMixture
 from src.common.diffusion.processes import LinearVP, Process, VarianceExploding
 from src.common.diffusion.samplers import ancestral, time_grid
-from src.common.images.models import ImageRecipe, load_image_model
 from src.common.images.operators import MatrixOperator
 from src.common.images.sets import image_set, to_pixels
 from src.common.statistics.sample_distances import random_directions, sliced_wasserstein
 from src.inverse_problems.tmpd.gaussian_experiments import matern_covariance
 from src.inverse_problems.tmpd.guidance import dps, exact_guidance, pigdm
 from src.inverse_problems.tmpd.image_experiments import (
+    ImagePrior,
     Restoration,
     degradation,
     observe,
@@ -169,7 +169,7 @@ def log_likelihoods(
     problems = draw_problems(setting, generator)
     process, shape = forward_process(process_name, setting.dim), (setting.problems, draws)
     moments = prior_moments(problems, process, draws, torch.float64)
-    operator = ProblemOperator(problems, draws, torch.float64)
+    operator = ProblemOperator(problems, draws)
     total = torch.zeros(*shape, 2, dtype=torch.float64)
     noise_of_y = setting.sigma**2 * torch.eye(setting.observations, dtype=torch.float64)
     for t in times:
@@ -180,10 +180,10 @@ def log_likelihoods(
         )
         time = torch.tensor(t, dtype=torch.float64)
         found = moments(process.noisy(clean, time, noise), time)
-        surprise = operator(clean) + setting.sigma * of_y - operator(found.mean)
-        rows = [operator.adjoint(row.expand_as(of_y)) for row in noise_of_y / setting.sigma**2]
-        full = torch.stack([operator(found.covariance(row)) for row in rows], dim=1)
-        round_one = torch.stack([operator(found.spread * row) for row in rows], dim=1)
+        surprise = operator.A(clean) + setting.sigma * of_y - operator.A(found.mean)
+        rows = [operator.A_adjoint(row.expand_as(of_y)) for row in noise_of_y / setting.sigma**2]
+        full = torch.stack([operator.A(found.covariance(row)) for row in rows], dim=1)
+        round_one = torch.stack([operator.A(found.spread * row) for row in rows], dim=1)
         for k, covariance in enumerate((full, round_one)):
             law = torch.distributions.MultivariateNormal(
                 torch.zeros_like(surprise), 0.5 * (covariance + covariance.mT) + noise_of_y
@@ -207,9 +207,9 @@ def _prior_draws(
 def tuned_constant(setting: MixtureSetting, budget: Budget, seed: int, each: int = 20) -> float:
     """Return the constant of STEPS_OF_DPS whose samples are closest to the posterior.
 
-    The same search as `tuned_step`, with all constants side by side in one batch: `each` samples
-    for every constant and problem, and the distance in the coordinates that matter. Use another
-    setting's problems, or another seed's, than those that are reported.
+    All constants are tried side by side in one batch: `each` samples for every constant and
+    problem, and the distance in the coordinates that matter. Use another setting's problems, or
+    another seed's, than those that are reported.
     """
     generator = torch.Generator().manual_seed(1_000_000 + seed)
     problems = draw_problems(setting, generator)
@@ -220,7 +220,7 @@ def tuned_constant(setting: MixtureSetting, budget: Budget, seed: int, each: int
     guided = dps(
         lambda u, t: moments(u, t).score,
         process,
-        ProblemOperator(problems, samples, torch.float32),
+        ProblemOperator(problems, samples).to(torch.float32),
         problems.y.repeat_interleave(samples, 0).float(),
         torch.tensor(STEPS_OF_DPS).repeat_interleave(each).repeat(count),
         grid,
@@ -248,46 +248,35 @@ def packed_state(network: nn.Module, state: dict[str, Tensor]) -> str:
 
 
 def restorations(
-    recipe: ImageRecipe,
-    weights: str,
-    process: Process,
-    setting: Restoration,
-    methods: dict[str, float],
-    seed: int,
+    prior: ImagePrior, setting: Restoration, methods: dict[str, float], seed: int
 ) -> dict[str, Tensor]:
     """Return truth, observation (drawn as an image) and each method's samples of test images.
 
     Args:
-        recipe, weights: the prior.
-        process, setting: see `Restoration`.
+        prior: what images look like.
+        setting: see `Restoration`.
         methods: name -> DPS's step size (no other method looks at it).
         seed: of the observations and of the sampler.
     """
-    truth = image_set(recipe.data).test[setting.first : setting.first + setting.images]
-    operator = degradation(setting.task, recipe.shape)
-    seen = operator.pseudo_inverse(observe(truth, operator, setting.sigma, seed))
+    truth = image_set(prior.recipe.data).test[setting.first : setting.first + setting.images]
+    operator = degradation(setting.task, prior.recipe.shape).to(truth)
+    seen = operator.A_dagger(observe(truth, operator, setting.sigma, seed))
     if setting.task == "deblurring":  # the pseudo-inverse of a blur shows nothing but noise
         seen = observe(truth, operator, setting.sigma, seed)
-    network = load_image_model(recipe, weights)
-    found = {"truth": truth, "observation": seen}
+    found, known = {"truth": truth, "observation": seen}, (prior.network(), prior.process, setting)
     for method, step in methods.items():
-        found[method] = sample_restorations(network, process, setting, method, truth, seed, step)
+        found[method] = sample_restorations(*known, method, truth, seed, step)
     return found
 
 
 def pictures(
-    recipe: ImageRecipe,
-    weights: str,
-    process: Process,
-    setting: Restoration,
-    methods: dict[str, float],
-    seed: int,
+    prior: ImagePrior, setting: Restoration, methods: dict[str, float], seed: int
 ) -> dict[str, object]:
     """Return `restorations` as text: of each method the first sample."""
-    found = restorations(recipe, weights, process, setting, methods, seed)
+    found = restorations(prior, setting, methods, seed)
     rows = {k: v if v.dim() == 4 else v[:, 0] for k, v in found.items()}
     return {
-        "shape": [setting.images, *recipe.shape],
+        "shape": [setting.images, *prior.recipe.shape],
         "rows": {name: _as_text(images) for name, images in rows.items()},
     }
 

@@ -51,9 +51,9 @@ def ddrm(
     with torch.no_grad():
         target = _Target.of(operator, y, sigma, state)
         scale = process.mean(times[0]).item()
-        current = target.first(operator.image_to_spectral(state / scale), levels[0].item())
+        current = target.first(operator.V_adjoint(state / scale), levels[0].item())
         for k in range(len(times) - 1):
-            u = process.mean(times[k]).item() * operator.image_from_spectral(current)
+            u = process.mean(times[k]).item() * operator.V(current)
             clean = process.denoised(u, score(u, times[k]), times[k])
             last = k == len(times) - 2
             noise = torch.randn(
@@ -61,9 +61,9 @@ def ddrm(
             )
             noise = torch.zeros_like(noise) if last else noise
             before, after = levels[k].item(), levels[k + 1].item()
-            guess = operator.image_to_spectral(clean)
+            guess = operator.V_adjoint(clean)
             current = target.step(current, guess, noise, before, after, eta, eta_seen)
-        return process.mean(times[-1]).item() * operator.image_from_spectral(current)
+        return process.mean(times[-1]).item() * operator.V(current)
 
 
 class _Target:
@@ -75,14 +75,14 @@ class _Target:
     @classmethod
     def of(cls, operator: LinearOperator, y: Tensor, sigma: float, like: Tensor) -> "_Target":
         """Return S^+ U^T y (batch, dim) and its noise, infinite where nothing is seen."""
-        y = y.to(like).expand(len(like), *operator.observation_shape)
+        y = y.expand(len(like), *operator.observation_shape)
         singular = operator.singular_values().to(like)
         seen = singular > CUTOFF * singular.max()
         inverse = torch.where(seen, 1 / torch.where(seen, singular, 1.0), 0.0)
         noise = torch.where(seen, sigma * inverse, torch.inf)
         missing = prod(operator.image_shape) - singular.shape[-1]
         pad = torch.nn.functional.pad
-        value = pad(operator.observation_to_spectral(y) * inverse, (0, missing))
+        value = pad(operator.U_adjoint(y) * inverse, (0, missing))
         return cls(value, pad(noise, (0, missing), value=torch.inf))
 
     def first(self, current: Tensor, level: float) -> Tensor:

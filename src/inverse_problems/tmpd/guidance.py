@@ -11,7 +11,7 @@ w of the residual y - H x_hat:
 
 Some of these are defined as a shift of a sampler's step rather than as a score. The ancestral
 sampler draws the next state around a u + b x_hat, with factors a and b of the process, so a shift d
-of the step is a shift d / b of x_hat, and that is a score (`Process.score_of`). One sampler thus
+of the step is a shift d / b of x_hat, and that is a score by Tweedie's formula. One sampler thus
 serves all methods.
 """
 
@@ -58,7 +58,7 @@ def dps(
 
     def guided(u: Tensor, t: Tensor) -> Tensor:
         found = moments(u, t)
-        downhill = _pulled(found, operator, _unit(y - operator(found.mean)))
+        downhill = _pulled(found, operator, _unit(y - operator.A(found.mean)))
         return found.score + _as_score(process, grid, t, per_image(steps, u) * downhill)
 
     return guided
@@ -82,7 +82,7 @@ def dps_continuous(
 
     def guided(u: Tensor, t: Tensor) -> Tensor:
         found = moments(u, t)
-        pulled = _pulled(found, operator, _unit(y - operator(found.mean)))
+        pulled = _pulled(found, operator, _unit(y - operator.A(found.mean)))
         return found.score + per_image(strengths, u) * pulled
 
     return guided
@@ -104,7 +104,7 @@ def dps_likelihood(
 
     def guided(u: Tensor, t: Tensor) -> Tensor:
         found = moments(u, t)
-        return found.score + _pulled(found, operator, (y - operator(found.mean)) / sigma**2)
+        return found.score + _pulled(found, operator, (y - operator.A(found.mean)) / sigma**2)
 
     return guided
 
@@ -147,7 +147,7 @@ def pigdm(
         found = moments(u, t)
         variance, factor = process.std(t) ** 2, process.mean(t)
         assumed = variance * prior_variance / (variance + factor**2 * prior_variance)
-        residual = (y - operator(found.mean)).expand(len(u), *operator.observation_shape)
+        residual = (y - operator.A(found.mean)).expand(len(u), *operator.observation_shape)
         cotangent = _through_spectrum(operator, singular, residual, assumed, sigma)
         pulled = found.pull(cotangent)
         if grid is None:
@@ -179,7 +179,7 @@ def _unit(residual: Tensor) -> Tensor:
 
 
 def _pulled(found: TweedieMoments, operator: LinearOperator, weights: Tensor) -> Tensor:
-    return found.pull(operator.adjoint(weights))
+    return found.pull(operator.A_adjoint(weights))
 
 
 def _as_score(process: Process, grid: Tensor, t: Tensor, shift: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ def _through_spectrum(
     operator: LinearOperator, singular: Tensor, residual: Tensor, assumed: Tensor, sigma: float
 ) -> Tensor:
     """Return H^T (assumed H H^T + sigma^2 I)^{-1} residual by the singular values of H."""
-    seen = operator.observation_to_spectral(residual)
+    seen = operator.U_adjoint(residual)
     singular = singular.to(seen)
     power = per_image(assumed, seen) * singular**2 + sigma**2
     # A direction that is not observed takes no part, also without noise.
@@ -204,4 +204,4 @@ def _through_spectrum(
     factor = torch.where(known, singular / torch.where(known, power, 1.0), 0.0)
     coefficients = factor * seen
     missing = prod(operator.image_shape) - coefficients.shape[1]
-    return operator.image_from_spectral(torch.nn.functional.pad(coefficients, (0, missing)))
+    return operator.V(torch.nn.functional.pad(coefficients, (0, missing)))

@@ -55,6 +55,25 @@ class Restoration:
     first: int = 0
 
 
+@dataclass(frozen=True)
+class ImagePrior:
+    """A trained prior of images; every field is made of JSON values.
+
+    Attributes:
+        recipe: of the denoiser.
+        weights: of it, packed.
+        process: that it was trained for.
+    """
+
+    recipe: ImageRecipe
+    weights: str
+    process: Process
+
+    def network(self, device: str = "cpu") -> torch.nn.Module:
+        """Return the denoiser."""
+        return load_image_model(self.recipe, self.weights, device)
+
+
 def degradation(task: str, shape: tuple[int, ...]) -> LinearOperator:
     """Return the operator of a task for images (channels, height, width).
 
@@ -136,17 +155,15 @@ def observe(
     seed: int,
 ) -> Tensor:
     """Return noisy observations of images, the same for every method."""
-    clean = operator(images)
+    clean = operator.A(images)
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(clean.shape, generator=generator, dtype=clean.dtype)
     return clean + sigma * noise.to(clean.device)
 
 
 def restore_images(
-    recipe: ImageRecipe,
-    weights: str,
+    prior: ImagePrior,
     classifier: str,
-    process: Process,
     setting: Restoration,
     method: str,
     seed: int,
@@ -156,19 +173,19 @@ def restore_images(
     """Restore test images `SAMPLES` times each, and judge the restorations: a unit of a run.
 
     Args:
-        recipe, weights: the prior and its packed weights.
+        prior: what images look like.
         classifier: packed weights of the classifier in whose features distances are taken.
-        process, setting, method, dps_step, device: see `restore`.
+        setting, method, dps_step, device: see `restore`.
         seed: of the observations and of the sampler.
 
     Returns:
         For each image what `judge` returns.
     """
-    found = image_set(recipe.data)
+    recipe, found = prior.recipe, image_set(prior.recipe.data)
     truth = found.test[setting.first : setting.first + setting.images].to(device)
-    network = load_image_model(recipe, weights, device)
+    known = (prior.network(device), prior.process, setting)
     judge_by = load_image_classifier(recipe.shape, found.number_of_classes, classifier, device)
-    samples = sample_restorations(network, process, setting, method, truth, seed, dps_step)
+    samples = sample_restorations(*known, method, truth, seed, dps_step)
     return judge(samples, truth, judge_by, varying_pixels(found).to(device))
 
 
@@ -182,7 +199,7 @@ def sample_restorations(
     dps_step: float = 1.0,
 ) -> Float[Tensor, "images samples channels height width"]:
     """Return `SAMPLES` restorations of each image from one observation of it."""
-    operator = degradation(setting.task, tuple(truth.shape[1:]))
+    operator = degradation(setting.task, tuple(truth.shape[1:])).to(truth)
     y = observe(truth, operator, setting.sigma, seed).repeat_interleave(SAMPLES, 0)
     drawn = restore(method, network, process, operator, y, setting, seed + 1, dps_step)
     return drawn.unflatten(0, (len(truth), SAMPLES))
@@ -231,9 +248,7 @@ def judge(
 
 
 def tune_dps(
-    recipe: ImageRecipe,
-    weights: str,
-    process: Process,
+    prior: ImagePrior,
     setting: Restoration,
     candidates: Sequence[float],
     seed: int,
@@ -243,13 +258,13 @@ def tune_dps(
 
     Use other images than those that are reported.
     """
-    truth = image_set(recipe.data).test[setting.first : setting.first + setting.images].to(device)
-    network = load_image_model(recipe, weights, device)
-    operator = degradation(setting.task, tuple(truth.shape[1:]))
+    truth = image_set(prior.recipe.data).test[setting.first : setting.first + setting.images]
+    truth, network = truth.to(device), prior.network(device)
+    operator = degradation(setting.task, tuple(truth.shape[1:])).to(truth)
     y = observe(truth, operator, setting.sigma, seed)
     values = []
     for step in candidates:
-        drawn = restore("DPS", network, process, operator, y, setting, seed + 1, step)
+        drawn = restore("DPS", network, prior.process, operator, y, setting, seed + 1, step)
         values.append(float(psnr(drawn.nan_to_num(0.0, 1.0, -1.0).clamp(-1, 1), truth).mean()))
     return {"steps": list(candidates), "psnr": values}
 

@@ -9,7 +9,7 @@ to as many exact posterior samples, one number a problem; `floor` is that of two
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -79,7 +79,7 @@ def compare(
         setting: what the problems are like.
         budget: how much is computed.
         seed: of the problems and of the samplers.
-        dps_step: DPS's constant, tuned on other problems (`tuned_step`).
+        dps_step: DPS's constant, tuned on other problems.
         methods: some of METHODS.
     """
     problems = draw_problems(setting, _generator(seed, "problems", setting))
@@ -104,14 +104,6 @@ def sensitivity(
         generator = _generator(seed, "sampler", setting)
         rows.append(ruler.distances(draw(problems, budget, "dps", generator, step)))
     return {"dps": rows, "floor": [ruler.floor()]}
-
-
-def tuned_step(setting: MixtureSetting, budget: Budget, seed: int, problems: int = 8) -> float:
-    """Return the constant of STEPS_OF_DPS with the smallest mean distance on other problems."""
-    setting = replace(setting, problems=problems)
-    rows = sensitivity(setting, budget, _apart(seed), STEPS_OF_DPS)["dps"]
-    means = [sum(row) / len(row) for row in rows]
-    return STEPS_OF_DPS[means.index(min(means))]
 
 
 def stability(
@@ -203,7 +195,7 @@ def _pieces(
     def score(u: Tensor, t: Tensor) -> Tensor:
         return moments(u, t).score
 
-    return score, ProblemOperator(problems, samples, dtype), y
+    return score, ProblemOperator(problems, samples).to(dtype), y
 
 
 def _all_rows(
@@ -262,8 +254,3 @@ def _generator(seed: int, purpose: str, setting: MixtureSetting) -> torch.Genera
     about = [seed, purpose, setting.dim, setting.observations]
     digest = hashlib.sha256(json.dumps(about).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-
-
-def _apart(seed: int) -> int:
-    """Return a seed that no run of the chapter uses, for tuning."""
-    return 1_000_000 + seed

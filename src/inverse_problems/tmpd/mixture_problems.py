@@ -164,38 +164,31 @@ class ProblemOperator(LinearOperator):
     In the coordinates of `MixtureProblems` the right singular vectors are the unit vectors.
     """
 
-    def __init__(self, problems: MixtureProblems, samples: int, dtype: torch.dtype) -> None:
+    def __init__(self, problems: MixtureProblems, samples: int) -> None:
+        """Keep the matrices; each sample has the q singular values of its problem."""
         count, q, r = problems.matrices.shape
-        super().__init__((r,), (q,))
-        self._layout = (count, samples)
-        self._matrices = problems.matrices.to(dtype)
         singular = problems.matrices.norm(dim=1)[:, :q]
-        self._singular = singular.repeat_interleave(samples, 0)
-        self._left = (problems.matrices[..., :q] / singular[:, None]).to(dtype)
+        super().__init__((r,), (q,), singular.repeat_interleave(samples, 0))
+        self._layout = (count, samples)
+        left = problems.matrices[..., :q] / singular[:, None]
+        self._keep(_matrices=problems.matrices, _left=left)
 
-    def _degrade(self, images: Tensor) -> Tensor:
-        return self._apply(images, self._matrices.mT)
+    def _A(self, images: Tensor) -> Tensor:
+        return self._times(images, self._matrices.mT)
 
-    def _adjoint(self, observations: Tensor) -> Tensor:
-        return self._apply(observations, self._matrices)
+    def _A_adjoint(self, observations: Tensor) -> Tensor:
+        return self._times(observations, self._matrices)
 
-    def singular_values(self) -> Float[Tensor, "batch q"]:
-        """Return those of each sample's problem."""
-        return self._singular
-
-    def image_to_spectral(self, images: Tensor) -> Tensor:
-        """Return the coordinates as they are."""
+    def _V_adjoint(self, images: Tensor) -> Tensor:
         return images
 
-    def image_from_spectral(self, coefficients: Tensor) -> Tensor:
-        """Return the coordinates as they are."""
+    def _V(self, coefficients: Tensor) -> Tensor:
         return coefficients
 
-    def observation_to_spectral(self, observations: Tensor) -> Tensor:
-        """Return U^T y."""
-        return self._apply(observations, self._left)
+    def _U_adjoint(self, observations: Tensor) -> Tensor:
+        return self._times(observations, self._left)
 
-    def _apply(self, rows: Tensor, right: Tensor) -> Tensor:
+    def _times(self, rows: Tensor, right: Tensor) -> Tensor:
         return (rows.unflatten(0, (-1, *self._layout)) @ right).flatten(0, 2)
 
 

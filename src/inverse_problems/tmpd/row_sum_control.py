@@ -10,12 +10,12 @@ matrix, whose eigenvalues are mended.
 import torch
 
 from src.common.diffusion.denoising import network_score
-from src.common.diffusion.processes import Process
 from src.common.diffusion.samplers import ancestral, time_grid
-from src.common.images.models import ImageRecipe, load_image_classifier, load_image_model
+from src.common.images.models import load_image_classifier
 from src.common.images.sets import image_set
 from src.inverse_problems.tmpd.image_experiments import (
     SAMPLES,
+    ImagePrior,
     Restoration,
     degradation,
     judge,
@@ -26,10 +26,8 @@ from src.inverse_problems.tmpd.tweedie import tmpd
 
 
 def restore_by_gradients(
-    recipe: ImageRecipe,
-    weights: str,
+    prior: ImagePrior,
     classifier: str,
-    process: Process,
     setting: Restoration,
     seed: int,
     iterations: int = 3,
@@ -40,17 +38,17 @@ def restore_by_gradients(
     Observations, first states and noise are those that `restore_images` has with the same seed.
 
     Args:
-        recipe, weights, classifier, process, setting, seed, device: as for `restore_images`.
+        prior, classifier, setting, seed, device: as for `restore_images`.
         iterations: of conjugate gradients, two products with J^T each.
     """
+    recipe, process = prior.recipe, prior.process
     found = image_set(recipe.data)
     truth = found.test[setting.first : setting.first + setting.images].to(device)
-    network = load_image_model(recipe, weights, device)
-    operator = degradation(setting.task, tuple(truth.shape[1:]))
+    operator = degradation(setting.task, tuple(truth.shape[1:])).to(truth)
     y = observe(truth, operator, setting.sigma, seed).repeat_interleave(SAMPLES, 0)
     generator = torch.Generator(device=y.device).manual_seed(seed + 1)
     state = process.start((len(y), *truth.shape[1:]), generator, dtype=y.dtype)
-    score = network_score(network, process)
+    score = network_score(prior.network(device), process)
     guided = tmpd(score, process, operator, y, setting.sigma, "cg", iterations=iterations)
     drawn = ancestral(process, guided, state, time_grid(setting.steps), generator)
     judge_by = load_image_classifier(recipe.shape, found.number_of_classes, classifier, device)

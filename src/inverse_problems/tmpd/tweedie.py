@@ -96,26 +96,6 @@ def moments_at(
     return TweedieMoments(score, mean, variance / factor, pull, spread)
 
 
-def covariance_times(
-    score: Score,
-    process: Process,
-    u: Float[Tensor, "batch ..."],
-    t: Tensor,
-    vectors: Float[Tensor, "batch ..."],
-) -> Float[Tensor, "batch ..."]:
-    """Return Cov[x_0 | u] times one vector for each image, by forward-mode differentiation.
-
-    The product (std^2 / mean) J v; `TweedieMoments.covariance` gives that with J^T. The two agree
-    for an exact score.
-    """
-
-    def denoise(u: Tensor) -> Tensor:
-        return process.denoised(u, score(u, t), t)
-
-    _, derivative = torch.func.jvp(denoise, (u,), (vectors,))
-    return per_image(process.std(t) ** 2 / process.mean(t), derivative) * derivative
-
-
 # --- the rows of H J^T, in one call or one by one ----------------------------------------------
 
 Rows = Callable[[Callable[[Tensor], Tensor], Tensor, int | None], Tensor]
@@ -217,7 +197,7 @@ class _Solve:
 
     def guidance(self, moments: TweedieMoments, y: Tensor, form: str) -> Tensor:
         """Return J^T H^T W (y - H x_hat), with the W of a form, (batch, *image)."""
-        residual = (y - self.operator(moments.mean)).flatten(1)
+        residual = (y - self.operator.A(moments.mean)).flatten(1)
         if form == "full":
             return self._full(moments, residual)
         if form == "diagonal":
@@ -231,7 +211,7 @@ class _Solve:
     def _full(self, moments: TweedieMoments, residual: Tensor) -> Tensor:
         pulled = self._pulled_rows(moments, residual)
         size = residual.shape[1]
-        seen = self.operator(pulled.flatten(0, 1)).reshape(size, -1, size).transpose(0, 1)
+        seen = self.operator.A(pulled.flatten(0, 1)).reshape(size, -1, size).transpose(0, 1)
         covariance = per_image(moments.ratio, seen) * 0.5 * (seen + seen.mT)
         floor = self._smallest(moments).to(covariance).expand(len(covariance))
         covariance = positive_definite(covariance, floor)
@@ -244,14 +224,14 @@ class _Solve:
     def _diagonal(self, moments: TweedieMoments, residual: Tensor) -> Tensor:
         pulled = self._pulled_rows(moments, residual)
         size = residual.shape[1]
-        seen = self.operator(pulled.flatten(0, 1)).reshape(size, -1, size)
+        seen = self.operator.A(pulled.flatten(0, 1)).reshape(size, -1, size)
         variances = per_image(moments.ratio, residual) * seen.diagonal(dim1=0, dim2=2)
         weights = residual / self._denominators(variances, moments)
         return torch.einsum("bi,ib...->b...", weights, pulled)
 
     def _row_sums(self, moments: TweedieMoments, residual: Tensor) -> Tensor:
         ones = self._adjoint(torch.ones_like(residual))
-        return self.operator(moments.covariance(ones)).flatten(1)
+        return self.operator.A(moments.covariance(ones)).flatten(1)
 
     def _pulled_rows(self, moments: TweedieMoments, residual: Tensor) -> Tensor:
         """Return J^T H^T e_i for every observation i, (observations, batch, *image)."""
@@ -262,7 +242,7 @@ class _Solve:
         return self.rows(moments.pull, cotangents, self.chunk_size)
 
     def _adjoint(self, weights: Tensor) -> Tensor:
-        return self.operator.adjoint(weights.unflatten(1, self.operator.observation_shape))
+        return self.operator.A_adjoint(weights.unflatten(1, self.operator.observation_shape))
 
     def _smallest(self, moments: TweedieMoments) -> Tensor:
         return self.smallest.to(moments.spread) * moments.spread
@@ -273,7 +253,7 @@ class _Solve:
 
     def _conjugate_gradients(self, moments: TweedieMoments, residual: Tensor) -> Tensor:
         def product(weights: Tensor) -> Tensor:
-            seen = self.operator(moments.covariance(self._adjoint(weights))).flatten(1)
+            seen = self.operator.A(moments.covariance(self._adjoint(weights))).flatten(1)
             return seen + self.sigma**2 * weights
 
         return conjugate_gradients(product, residual, self.iterations)

@@ -8,11 +8,16 @@ to the left (Perozzi et al. 2014, equations 4 and 5). The probabilities of all l
 import heapq
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from src.network_embedding.random_walks.skip_gram import SkipGramSettings, rate_blocks
+from src.network_embedding.random_walks.skip_gram import (
+    SkipGramSettings,
+    context_band,
+    descend,
+    initial_vectors,
+    rate_blocks,
+)
 
 
 def huffman_turns(frequency: Int[Tensor, " leaves"]) -> Float[Tensor, "leaves inner"]:
@@ -35,17 +40,6 @@ def huffman_turns(frequency: Int[Tensor, " leaves"]) -> Float[Tensor, "leaves in
         turns[left[2], inner], turns[right[2], inner] = 1.0, -1.0
         heapq.heappush(heap, (left[0] + right[0], leaves + inner, left[2] + right[2]))
     return turns
-
-
-def log_probabilities(
-    f: Float[Tensor, "nodes dim"],
-    theta: Float[Tensor, "inner dim"],
-    turns: Float[Tensor, "leaves inner"],
-) -> Float[Tensor, "nodes leaves"]:
-    """Return log P(leaf | node)."""
-    scores = f @ theta.T
-    left, right = (turns > 0).float(), (turns < 0).float()
-    return F.logsigmoid(scores) @ left.T + F.logsigmoid(-scores) @ right.T
 
 
 def walk_gradients_of_turns(
@@ -80,23 +74,18 @@ def train_walks_by_turns(
     """
     turns = huffman_turns(torch.bincount(walks.reshape(-1), minlength=num_nodes))
     on_the_way, left = turns.abs(), (turns > 0).float()
-    shape = (num_nodes, settings.dimension)
-    vectors = (torch.rand(shape, generator=generator) - 0.5) / settings.dimension
+    vectors = initial_vectors(num_nodes, settings.dimension, generator)
     theta = torch.zeros(num_nodes - 1, settings.dimension)
-    place = torch.arange(walks.shape[1])
-    apart = (place[:, None] - place).abs()
-    band = ((apart > 0) & (apart <= window)).float()
-    size = max(1, round(min(settings.block, settings.rows_a_node * num_nodes)) // len(band))
+    band = context_band(walks.shape[1], window)
+    size = max(1, settings.rows(num_nodes) // len(band))
     for block, rate in rate_blocks(len(walks), size, settings, generator):
         nodes = walks[block]
         passes = (band @ on_the_way[nodes]).flatten(0, 1)
         lefts = (band @ left[nodes]).flatten(0, 1)
         at = nodes.reshape(-1)
         by_f, by_theta = walk_gradients_of_turns(vectors[at], theta, passes, lefts)
-        terms = torch.zeros(num_nodes).index_add_(0, at, passes.sum(dim=1))
-        limit = settings.reach / rate
-        by_f *= (limit / terms.clamp(min=limit))[at, None]
+        descend(vectors, at, by_f, passes.sum(dim=1), rate, settings.reach)
+        limit = settings.reach / rate  # every inner node has one row here: no sums to take
         by_theta *= (limit / passes.sum(dim=0).clamp(min=limit))[:, None]
-        vectors.index_add_(0, at, by_f, alpha=-rate)
         theta.sub_(by_theta, alpha=rate)
     return vectors

@@ -193,14 +193,3 @@ def musae(
     """
     parts = walk_attribute_pairs(graph, table, settings, generator)
     return train_attributed(parts, *table.shape, settings, generator)
-
-
-def attributed_embedding(
-    graph: Graph,
-    table: Bool[Tensor, "nodes attributes"],
-    settings: MUSAESettings,
-    generator: torch.Generator,
-) -> AttributedVectors:
-    """Return AE's vectors: as `musae`, with the pairs of all distances pooled."""
-    parts = pooled(walk_attribute_pairs(graph, table, settings, generator))
-    return train_attributed(parts, *table.shape, settings, generator)

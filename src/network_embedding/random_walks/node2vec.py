@@ -1,7 +1,5 @@
 """node2vec (Grover and Leskovec 2016): second-order walks read as sentences by skip-gram."""
 
-from collections.abc import Iterable
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -10,9 +8,6 @@ from src.common.graphs.graph import Graph
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings
 from src.network_embedding.random_walks.skip_gram import train_walks
 from src.network_embedding.random_walks.walks import second_order_walks, walk_starts
-
-GRID = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""The paper's values of p and q (section 4.3)."""
 
 
 def node2vec(
@@ -30,9 +25,3 @@ def node2vec(
     starts = walk_starts(graph.num_nodes, settings.walks, generator)
     walks = second_order_walks(graph, starts, settings.steps, p, q, generator)
     return train_walks(walks, graph.num_nodes, settings.window, settings.training, generator)[0]
-
-
-def settings_grid(values: Iterable[float] = GRID) -> list[tuple[float, float]]:
-    """Return all pairs (p, q) of these values."""
-    values = tuple(values)
-    return [(p, q) for p in values for q in values]

@@ -1,18 +1,44 @@
 """Skip-gram with negative sampling, from pairs or from walks, with gradients written out.
 
-A pair (v, c) of a node and a context costs -log s(f_v . g_c) - sum_i log s(-f_v . g_n_i), with s
-the logistic function and k negatives n_i drawn by frequency^0.75 (Mikolov et al. 2013, equation 4).
-Pairs are processed in blocks. A block's pairs share their negatives, so that scores are matrix
-products, and all its gradients are taken at the same vectors and then added up.
+A pair of a node v and a context c costs (Mikolov et al. 2013, equation 4 with its sign turned)
+
+    l(v, c) = -log s(f_v . g_c) - sum_i log s(-f_v . g_(n_i)),   i = 1 ... k,           (1)
+
+with s the logistic function and negatives n_i drawn by frequency^0.75. Its gradients are
+
+    by f_v:       (s(f_v . g_c) - 1) g_c + sum_i s(f_v . g_(n_i)) g_(n_i),              (2)
+    by g_c:       (s(f_v . g_c) - 1) f_v,                                               (3)
+    by g_(n_i):   s(f_v . g_(n_i)) f_v.                                                 (4)
+
+Pairs are taken in blocks, and a block consists of groups: one walk each, or up to `GROUP` pairs. A
+group's pairs share their negatives, so that scores are matrix products, and all gradients of a
+block are taken at the same vectors and then added up.
+
+Letters of shapes: G groups of a block; in a group P pairs, or positions of a walk, and M shared
+negatives; D numbers of a vector; N nodes and C contexts, the rows of the tables f and g.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Vectors = tuple[Float[Tensor, "sources dim"], Float[Tensor, "contexts dim"]]
+GROUP = 64
+"""At most so many pairs of `train_pairs` share their negatives."""
+
+LAST_RATE = 0.01
+"""The learning rate falls linearly, at the most to this part of its first value."""
+
+Vectors = tuple[Float[Tensor, "N D"], Float[Tensor, "C D"]]
+"""The tables f of nodes and g of contexts."""
+
+Gradients = tuple[Float[Tensor, "G P D"], Float[Tensor, "G P D"], Float[Tensor, "G M D"]]
+"""Of a block's loss by the vectors of its nodes, contexts and negatives: (2), (3) and (4)."""
+
+Terms = tuple[Float[Tensor, " nodes"], Float[Tensor, " contexts"], Float[Tensor, " negatives"]]
+"""How many terms of the loss (1) meet in each of these gradients, group after group."""
 
 
 @dataclass(frozen=True)
@@ -45,23 +71,51 @@ class SkipGramSettings:
         if min(self.learning_rate, self.rows_a_node, self.reach) <= 0:
             raise ValueError(f"learning_rate, rows_a_node and reach must be positive: {self}")
 
+    def rows(self, num_nodes: int) -> int:
+        """Return how many rows a block of a graph with so many nodes may have."""
+        return min(self.block, round(self.rows_a_node * num_nodes))
 
-def walk_pairs(
-    walks: Int[Tensor, "walks positions"], window: int
-) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
-    """Return all (centre, context) pairs at most `window` steps apart, in both directions."""
-    centres, contexts = [], []
-    for offset in range(1, min(window, walks.shape[1] - 1) + 1):
-        early, late = walks[:, :-offset].reshape(-1), walks[:, offset:].reshape(-1)
-        centres += [early, late]
-        contexts += [late, early]
-    if not centres:
-        return walks.new_empty(0), walks.new_empty(0)
-    return torch.cat(centres), torch.cat(contexts)
+
+# --- the loss of a block, differentiated ---------------------------------------------------------
+
+
+def walk_gradients(
+    f: Float[Tensor, "G P D"],
+    g: Float[Tensor, "G P D"],
+    n: Float[Tensor, "G M D"],
+    band: Float[Tensor, "P P"],
+    scale: Float[Tensor, "P 1"],
+) -> Gradients:
+    """Return the gradients of the loss of all pairs of positions in `band` by f, g and n.
+
+    Args:
+        f, g: vectors of the P positions of G walks, as nodes and as contexts.
+        n: context vectors of each walk's M negatives.
+        band: 1 where position j is a context of position i.
+        scale: how many negative pairs each product of position i with a negative stands for.
+    """
+    pull = torch.sigmoid_(f @ g.mT).sub_(1.0).mul_(band)  # (G, P, P)
+    push = torch.sigmoid_(f @ n.mT).mul_(scale)  # (G, P, M)
+    return torch.baddbmm(pull @ g, push, n), pull.mT @ f, push.mT @ f  # (2), (3), (4)
+
+
+def pair_gradients(
+    f: Float[Tensor, "G P D"],
+    g: Float[Tensor, "G P D"],
+    n: Float[Tensor, "G M D"],
+    scale: float,
+) -> Gradients:
+    """Return the gradients of the loss of pairs (f, g) by f, g and n; see `walk_gradients`."""
+    pull = torch.sigmoid_((f * g).sum(dim=-1, keepdim=True)).sub_(1.0)  # (G, P, 1)
+    push = torch.sigmoid_(f @ n.mT).mul_(scale)  # (G, P, M)
+    return torch.baddbmm(pull * g, push, n), pull * f, push.mT @ f  # (2), (3), (4)
+
+
+# --- training ------------------------------------------------------------------------------------
 
 
 def train_walks(
-    walks: Int[Tensor, "walks positions"],
+    walks: Int[Tensor, "walks P"],
     num_nodes: int,
     window: int,
     settings: SkipGramSettings,
@@ -74,7 +128,7 @@ def train_walks(
     all products of its positions.
 
     Args:
-        walks: (walks, nodes) of nodes 0 ... num_nodes - 1.
+        walks: nodes 0 ... num_nodes - 1.
         num_nodes: rows of the results.
         window: at least 1.
         settings: see `SkipGramSettings`; `block` and `rows_a_node` count positions.
@@ -87,64 +141,24 @@ def train_walks(
     Raises:
         ValueError: for a window below 1 or walks of one node.
     """
-    length = walks.shape[1]
+    k, length = settings.negatives, walks.shape[1]
     if window < 1 or length < 2:
         raise ValueError(f"need window >= 1 and walks of two nodes, not {window} and {length}")
-    vectors, contexts = _start(num_nodes, num_nodes, settings, generator, start)
-    sampler = _Negatives(torch.bincount(walks.reshape(-1), minlength=num_nodes), settings)
-    place = torch.arange(length)
-    apart = (place[:, None] - place).abs()
-    band = ((apart > 0) & (apart <= window)).float()
-    # a walk's negatives are as many as half its positions; each counts for several pairs
-    shared = max(settings.negatives, length // 2)
-    scale = settings.negatives * band.sum(dim=1, keepdim=True) / shared
-    rows = min(settings.block, round(settings.rows_a_node * num_nodes))
-    size = max(1, rows // length)
-    pairs = band.sum(dim=1)
-    terms = [pairs * (1 + settings.negatives), pairs, scale.sum().expand(shared)]
-    for block, rate in rate_blocks(len(walks), size, settings, generator):
-        nodes = walks[block]
-        drawn = sampler.draw((len(nodes), shared), generator)
-        at, negative = nodes.reshape(-1), drawn.reshape(-1)
-        rows = _rows(vectors, nodes), _rows(contexts, nodes), _rows(contexts, drawn)
-        f_gradient, g_gradient, n_gradient = walk_gradients(*rows, band, scale)
-        t = [each.repeat(len(nodes)) for each in terms]
-        _add(vectors, at, f_gradient.flatten(0, 1), t[0], rate, settings)
-        both = torch.cat([g_gradient.flatten(0, 1), n_gradient.flatten(0, 1)])
-        _add(contexts, torch.cat([at, negative]), both, torch.cat(t[1:]), rate, settings)
-    return vectors, contexts
-
-
-def walk_gradients(
-    f: Float[Tensor, "walks positions dim"],
-    g: Float[Tensor, "walks positions dim"],
-    n: Float[Tensor, "walks negatives dim"],
-    band: Float[Tensor, "positions positions"],
-    scale: Float[Tensor, "positions 1"],
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of the loss of all pairs of positions in `band` by f, g and n.
-
-    Args:
-        f, g: vectors of the walks' positions, as nodes and as contexts.
-        n: context vectors of a walk's negatives.
-        band: 1 where position j is a context of position i.
-        scale: how many negative pairs each product of position i with a negative stands for.
-    """
-    pull = torch.sigmoid_(f @ g.mT).sub_(1.0).mul_(band)
-    push = torch.sigmoid_(f @ n.mT).mul_(scale)
-    return torch.baddbmm(pull @ g, push, n), pull.mT @ f, push.mT @ f
-
-
-def pair_gradients(
-    f: Float[Tensor, "groups pairs dim"],
-    g: Float[Tensor, "groups pairs dim"],
-    n: Float[Tensor, "groups negatives dim"],
-    scale: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of the loss of pairs (f, g) by f, g and n; see `walk_gradients`."""
-    pull = torch.sigmoid_((f * g).sum(dim=-1, keepdim=True)).sub_(1.0)
-    push = torch.sigmoid_(f @ n.mT).mul_(scale)
-    return torch.baddbmm(pull * g, push, n), pull * f, push.mT @ f
+    vectors = _start(num_nodes, num_nodes, settings, generator, start)
+    sampler = NegativeSampler.of(torch.bincount(walks.reshape(-1), minlength=num_nodes), settings)
+    band = context_band(length, window)
+    contexts = band.sum(dim=1)  # of each position
+    shared = max(k, length // 2)  # half as many negatives as positions: each counts for several
+    scale = k * contexts[:, None] / shared
+    size = max(1, settings.rows(num_nodes) // length)
+    a_walk = contexts * (1 + k), contexts, scale.sum().expand(shared)
+    terms = tuple(each.repeat(size) for each in a_walk)
+    for chosen, rate in rate_blocks(len(walks), size, settings, generator):
+        nodes = walks[chosen]
+        block = _Block(nodes, nodes, sampler.draw((len(nodes), shared), generator))
+        gradients = walk_gradients(*block.rows_of(*vectors), band, scale)
+        block.descend(*vectors, gradients, terms, rate, settings.reach)
+    return vectors
 
 
 def train_pairs(
@@ -159,7 +173,7 @@ def train_pairs(
     """Train on these pairs; contexts may be of another kind than sources.
 
     Args:
-        sources, contexts: (pairs,) numbers below num_sources and num_contexts.
+        sources, contexts: numbers below num_sources and num_contexts.
         num_sources, num_contexts: rows of the results.
         settings: see `SkipGramSettings`; `block` and `rows_a_node` count pairs.
         generator: source of initial vectors, order and negatives.
@@ -173,77 +187,172 @@ def train_pairs(
     """
     if len(sources) != len(contexts) or not len(sources):
         raise ValueError(f"need as many sources as contexts: {len(sources)}, {len(contexts)}")
-    f_all, g_all = _start(num_sources, num_contexts, settings, generator, start)
-    sampler = _Negatives(torch.bincount(contexts, minlength=num_contexts), settings)
-    rows = round(settings.rows_a_node * min(num_sources, num_contexts))
-    size = max(1, min(settings.block, rows))
+    k = settings.negatives
+    vectors = _start(num_sources, num_contexts, settings, generator, start)
+    sampler = NegativeSampler.of(torch.bincount(contexts, minlength=num_contexts), settings)
+    size = max(1, settings.rows(min(num_sources, num_contexts)))
     group = min(size, GROUP)
-    size -= size % group
-    for block, rate in rate_blocks(len(sources), size, settings, generator):
-        groups = max(1, len(block) // group)
-        block = block[: groups * group]  # what an epoch's last block has beyond is left out
-        group_now = len(block) // groups
-        v, c = sources[block], contexts[block]
-        shared = max(settings.negatives, group_now // 2)
-        scale = settings.negatives / shared
+    for chosen, rate in rate_blocks(len(sources), size - size % group, settings, generator):
+        pairs = _in_groups(chosen, group)
+        groups, count = pairs.shape
+        shared = max(k, count // 2)
+        scale = k / shared
         drawn = sampler.draw((groups, shared), generator)
-        shape = (groups, group_now)
-        rows = _rows(f_all, v.view(shape)), _rows(g_all, c.view(shape)), _rows(g_all, drawn)
-        f_gradient, g_gradient, n_gradient = pair_gradients(*rows, scale)
-        ones = torch.ones(len(block))
-        _add(f_all, v, f_gradient.flatten(0, 1), ones * (1 + settings.negatives), rate, settings)
-        both = torch.cat([g_gradient.flatten(0, 1), n_gradient.flatten(0, 1)])
-        terms = torch.cat([ones, torch.full((drawn.numel(),), scale * group_now)])
-        _add(g_all, torch.cat([c, drawn.reshape(-1)]), both, terms, rate, settings)
-    return f_all, g_all
+        block = _Block(sources[pairs], contexts[pairs], drawn)
+        gradients = pair_gradients(*block.rows_of(*vectors), scale)
+        once = torch.ones(pairs.numel())
+        terms = once * (1 + k), once, torch.full((drawn.numel(),), scale * count)
+        block.descend(*vectors, gradients, terms, rate, settings.reach)
+    return vectors
 
 
-GROUP = 64  # pairs that share their negatives
+def rate_blocks(
+    total: int, size: int, settings: SkipGramSettings, generator: torch.Generator
+) -> Iterator[tuple[Int[Tensor, " block"], float]]:
+    """Yield blocks of the numbers below `total`, in a new order every epoch, each with its rate."""
+    count = -(-total // size) * settings.epochs
+    done = 0
+    for _ in range(settings.epochs):
+        order = torch.randperm(total, generator=generator)
+        for first in range(0, total, size):
+            rate = settings.learning_rate * max(LAST_RATE, 1 - done / count)
+            yield order[first : first + size], rate
+            done += 1
 
 
-class _Negatives:
-    """Draws contexts with chance ~ frequency^exponent."""
+def initial_vectors(
+    count: int, dimension: int, generator: torch.Generator
+) -> Float[Tensor, "{count} {dimension}"]:
+    """Draw vectors with entries uniform within 1 / (2 dimension) of 0, as word2vec does."""
+    return (torch.rand(count, dimension, generator=generator) - 0.5) / dimension
 
-    def __init__(self, frequency: Int[Tensor, " contexts"], settings: SkipGramSettings):
+
+def descend(
+    table: Float[Tensor, "N D"],
+    places: Int[Tensor, " rows"],
+    gradients: Float[Tensor, "rows D"],
+    terms: Float[Tensor, " rows"],
+    rate: float,
+    reach: float,
+) -> None:
+    """Subtract `rate` times the summed gradient from every row of a table, in place.
+
+    Args:
+        table: the vectors.
+        places: rows of the table, in any order and as often as they occur.
+        gradients: one for each place.
+        terms: how many terms of the loss each of these gradients sums up.
+        rate: of learning.
+        reach: a row whose terms times the rate are more is moved as if they were so many.
+    """
+    total = torch.zeros(len(table)).index_add_(0, places, terms)
+    limit = reach / rate
+    if float(total.max()) > limit:
+        gradients = gradients * (limit / total.clamp(min=limit)).index_select(0, places)[:, None]
+    table.index_add_(0, places, gradients, alpha=-rate)
+
+
+# --- pairs and negatives -------------------------------------------------------------------------
+
+
+def context_band(length: int, window: int) -> Float[Tensor, "{length} {length}"]:
+    """Return 1 where two positions of a walk are different and at most `window` apart, else 0."""
+    place = torch.arange(length)
+    apart = (place[:, None] - place).abs()
+    return ((apart > 0) & (apart <= window)).float()
+
+
+def walk_pairs(
+    walks: Int[Tensor, "walks P"], window: int
+) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
+    """Return all (centre, context) pairs at most `window` steps apart, in both directions."""
+    centres, contexts = [], []
+    for offset in range(1, min(window, walks.shape[1] - 1) + 1):
+        early, late = walks[:, :-offset].reshape(-1), walks[:, offset:].reshape(-1)
+        centres += [early, late]
+        contexts += [late, early]
+    if not centres:
+        return walks.new_empty(0), walks.new_empty(0)
+    return torch.cat(centres), torch.cat(contexts)
+
+
+@dataclass(frozen=True)
+class NegativeSampler:
+    """Draws contexts with chance ~ frequency^exponent.
+
+    Attributes:
+        cumulative: sums of the chances of all contexts up to each, not normalised.
+        last: the last context that occurs at all.
+    """
+
+    cumulative: Float[Tensor, " C"]
+    last: int
+
+    @classmethod
+    def of(cls, frequency: Int[Tensor, " C"], settings: SkipGramSettings) -> "NegativeSampler":
+        """Prepare draws of contexts that occur so often."""
         chance = torch.where(frequency > 0, frequency.double() ** settings.exponent, 0.0)
-        self.cumulative = chance.cumsum(0)
-        self.last = int(torch.nonzero(frequency).max())
+        return cls(chance.cumsum(0), int(torch.nonzero(frequency).max()))
 
-    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Int[Tensor, "..."]:
+    def draw(self, shape: tuple[int, int], generator: torch.Generator) -> Int[Tensor, "G M"]:
+        """Return independent contexts."""
         uniform = torch.rand(shape, generator=generator, dtype=torch.double)
         value = uniform.mul_(self.cumulative[-1])
         return torch.searchsorted(self.cumulative, value, right=True).clamp_(max=self.last)
 
 
-def _start(num_sources, num_contexts, settings, generator, start) -> Vectors:
+@dataclass(frozen=True)
+class _Block:
+    """What a block's groups consist of, as places in the tables f (nodes) and g (the others)."""
+
+    nodes: Int[Tensor, "G P"]
+    contexts: Int[Tensor, "G P"]
+    negatives: Int[Tensor, "G M"]
+
+    def rows_of(self, f: Float[Tensor, "N D"], g: Float[Tensor, "C D"]) -> Gradients:
+        """Return the vectors of nodes, contexts and negatives."""
+        return _rows(f, self.nodes), _rows(g, self.contexts), _rows(g, self.negatives)
+
+    def descend(
+        self,
+        f: Float[Tensor, "N D"],
+        g: Float[Tensor, "C D"],
+        gradients: Gradients,
+        terms: Terms,
+        rate: float,
+        reach: float,
+    ) -> None:
+        """Move the rows of both tables against their gradients, see `descend`.
+
+        `terms` may be those of a larger block: what they have beyond this one is not used.
+        """
+        by_f, by_g, by_n = (each.flatten(0, 1) for each in gradients)  # (G P, D), twice; (G M, D)
+        of_f, of_g, of_n = (t[: len(by)] for t, by in zip(terms, (by_f, by_g, by_n), strict=True))
+        descend(f, self.nodes.reshape(-1), by_f, of_f, rate, reach)
+        places = torch.cat([self.contexts.reshape(-1), self.negatives.reshape(-1)])
+        descend(g, places, torch.cat([by_g, by_n]), torch.cat([of_g, of_n]), rate, reach)
+
+
+def _start(
+    num_sources: int,
+    num_contexts: int,
+    settings: SkipGramSettings,
+    generator: torch.Generator,
+    start: Vectors | None,
+) -> Vectors:
+    """Return a copy of `start`, or new vectors: those of contexts begin at 0, as in word2vec."""
     if start is not None:
         return start[0].clone(), start[1].clone()
-    shape = (num_sources, settings.dimension)
-    vectors = (torch.rand(shape, generator=generator) - 0.5) / settings.dimension
-    return vectors, torch.zeros(num_contexts, settings.dimension)
+    f = initial_vectors(num_sources, settings.dimension, generator)
+    return f, torch.zeros(num_contexts, settings.dimension)
 
 
-def rate_blocks(total: int, size: int, settings: SkipGramSettings, generator: torch.Generator):
-    """Yield blocks of a new order in every epoch, with the rate of each."""
-    count = -(-total // size) * settings.epochs
-    number = 0
-    for _ in range(settings.epochs):
-        order = torch.randperm(total, generator=generator)
-        for first in range(0, total, size):
-            rate = settings.learning_rate * max(0.01, 1 - number / count)
-            yield order[first : first + size], rate
-            number += 1
+def _in_groups(pairs: Int[Tensor, " pairs"], size: int) -> Int[Tensor, "G P"]:
+    """Return a block in groups of `size`, the rest left out, or in one group if it is smaller."""
+    groups = max(1, len(pairs) // size)
+    return pairs[: groups * size].view(groups, -1)
 
 
-def _rows(table: Tensor, places: Int[Tensor, "blocks rows"]) -> Float[Tensor, "blocks rows dim"]:
-    """The rows of `table`; index_select takes a fifth of the time of indexing."""
+def _rows(table: Float[Tensor, "rows D"], places: Int[Tensor, "G R"]) -> Float[Tensor, "G R D"]:
+    """Return rows of a table; index_select takes a fifth of the time of indexing."""
     return table.index_select(0, places.reshape(-1)).view(*places.shape, -1)
-
-
-def _add(table, places, gradient, terms, rate, settings) -> None:
-    """Subtract rate times the summed gradient; rows with too many terms are scaled down."""
-    total = torch.zeros(len(table)).index_add_(0, places, terms)
-    limit = settings.reach / rate
-    if float(total.max()) > limit:
-        gradient = gradient * (limit / total.clamp(min=limit)).index_select(0, places)[:, None]
-    table.index_add_(0, places, gradient, alpha=-rate)

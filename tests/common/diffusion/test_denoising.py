@@ -22,10 +22,10 @@ from src.common.diffusion.denoising import (
     unpack_weights,
 )
 from src.common.diffusion.networks import ScoreMLP, UNet, UNetSettings
-from src.common.diffusion.processes import CosineVP, LinearVP, Process, SubVP, VarianceExploding
+from src.common.diffusion.processes import LinearVP, Process, SubVP, VarianceExploding
 from src.common.training.loop import seeded
 
-PROCESSES = [LinearVP(), CosineVP(), SubVP(), VarianceExploding()]
+PROCESSES = [LinearVP(), SubVP(), VarianceExploding()]
 
 
 class Nothing(nn.Module):

@@ -3,13 +3,7 @@
 import pytest
 import torch
 
-from src.common.diffusion.samplers import (
-    ancestral,
-    ddim,
-    predictor_corrector,
-    probability_flow,
-    time_grid,
-)
+from src.common.diffusion.samplers import ancestral, euler_maruyama, probability_flow, time_grid
 from tests.common.diffusion.gaussian_data import DATA, gaussian_score, generator
 from tests.common.diffusion.hidden_process import ColouredNoise
 
@@ -31,18 +25,14 @@ def test_the_process_with_hidden_numbers_has_the_marginals_it_claims():
     assert abs(both.corrcoef()[0, 1].item()) < 4 / paths**0.5
 
 
-@pytest.mark.parametrize("corrections", [None, 0, 1])
-def test_samplers_carry_hidden_numbers(corrections):
+@pytest.mark.parametrize("sampler", [ancestral, euler_maruyama])
+def test_samplers_carry_hidden_numbers(sampler):
     process = ColouredNoise()
 
     def error(steps):
         state = process.start((10_000, 1, 2, 2), generator(1), torch.float64)
         assert state.shape == (2, 10_000, 1, 2, 2)
-        arguments = (process, gaussian_score(process), state, time_grid(steps), generator(2))
-        if corrections is None:
-            result = ancestral(*arguments)
-        else:
-            result = predictor_corrector(*arguments, corrections, 0.1)
+        result = sampler(process, gaussian_score(process), state, time_grid(steps), generator(2))
         assert result.shape == (10_000, 1, 2, 2)
         assert abs(result.mean().item()) < 4 * DATA / 40_000**0.5
         return abs(result.std().item() / DATA - 1)
@@ -50,23 +40,6 @@ def test_samplers_carry_hidden_numbers(corrections):
     # First order, as for a process without hidden numbers.
     late, noise = error(400), 4 / 80_000**0.5
     assert late < 0.03 and late < 0.4 * error(100) + noise
-
-
-def test_norms_of_a_correction_are_those_of_samples_with_their_hidden_numbers():
-    process = ColouredNoise()
-    # The first axis of the state holds the two numbers of a pixel, the second the samples.
-    state = process.start((3, 4), generator(1), torch.float64)
-    state = state * torch.tensor([0.1, 1.0, 30.0], dtype=torch.float64)[:, None]
-    score, t = gaussian_score(process), torch.tensor(0.5, dtype=torch.float64)
-    slope = process.state_score(score(process.observe(state, t), t), state, t)
-    z = torch.randn(2, 3, 4, generator=generator(2), dtype=torch.float64)
-    norms = [sum(v[:, k].norm() for k in range(3)) / 3 for v in (z, slope)]
-    size = 2 * (0.1 * norms[0] / norms[1]) ** 2
-    expected = process.image(state + size * slope + (2 * size).sqrt() * z)
-    # The step in time is too short to matter.
-    grid = torch.tensor([0.5, 0.5 - 1e-12], dtype=torch.float64)
-    result = predictor_corrector(process, score, state, grid, generator(2), 1, 0.1)
-    torch.testing.assert_close(result, expected, rtol=1e-8, atol=1e-8)
 
 
 def test_the_probability_flow_with_hidden_numbers_has_the_exact_variance():
@@ -81,10 +54,3 @@ def test_the_probability_flow_with_hidden_numbers_has_the_exact_variance():
         errors.append(abs((row @ start @ row).item() / DATA**2 - 1))
     assert errors[-1] < 2e-3
     assert errors[0] / errors[1] > 3 and errors[1] / errors[2] > 3
-
-
-def test_ddim_refuses_hidden_numbers():
-    process = ColouredNoise()
-    state = process.start((2, 3), generator())
-    with pytest.raises(ValueError, match="ancestral"):
-        ddim(process, gaussian_score(process), state, time_grid(3), generator())

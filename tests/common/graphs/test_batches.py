@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch_geometric.data import Batch
+from torch_geometric.data import Batch, Data
 
-from src.common.graphs.batches import GraphCollection, degree_features, disjoint_union
+from src.common.graphs.batches import GraphCollection, disjoint_union
 from src.common.graphs.generators import stochastic_block_model
 from src.common.graphs.graph import (
     Graph,
@@ -35,7 +35,9 @@ def collection() -> GraphCollection:
 
 def test_union_is_that_of_torch_geometric():
     graphs = small_graphs()
-    peer = Batch.from_data_list([graph.to_data() for graph in graphs])
+    peer = Batch.from_data_list(
+        [Data(x=g.x, edge_index=g.edge_index, num_nodes=g.num_nodes) for g in graphs]
+    )
     union = disjoint_union(graphs)
     assert torch.equal(union.edge_index, peer.edge_index)
     assert torch.equal(union.x, peer.x)
@@ -95,19 +97,11 @@ def test_attention_readout_is_that_of_torch_geometric(scale):
     torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
-def test_degree_features():
-    star = Graph.from_edges(torch.tensor([[0, 0, 0], [1, 2, 3]]), 5)
-    assert degree_features(star).ravel().tolist() == [3, 1, 1, 1, 0]
-    hot = degree_features(star, largest=2)
-    assert hot.argmax(dim=1).tolist() == [2, 1, 1, 1, 0]
-    assert hot.sum(dim=1).tolist() == [1.0] * 5
-
-
 def test_clear_errors():
     graphs, y = small_graphs(), torch.zeros(7, dtype=torch.long)
     with pytest.raises(ValueError, match="one class for each"):
         GraphCollection(graphs, y[:3])
-    with pytest.raises(ValueError, match="degree_features"):
+    with pytest.raises(ValueError, match="nodes and features"):
         GraphCollection([replace(graphs[0], x=None)], y[:1])
     with pytest.raises(ValueError, match="walk is not symmetric"):
         GraphCollection(graphs, y, {"walk": transition_matrix})

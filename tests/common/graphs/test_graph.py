@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 
 import networkx
 import numpy as np
@@ -8,7 +9,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import laplacian
-from torch_geometric.data import Data
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 from torch_geometric.utils import coalesce, get_laplacian, remove_self_loops, to_undirected
 from torch_geometric.utils import subgraph as pyg_subgraph
@@ -123,24 +123,6 @@ def test_nodes_of_networkx_are_numbered_in_their_order_and_directions_kept():
     assert found.weights.tolist() == [3.0, 3.0, 1.0, 1.0]  # the largest; 1 where there is none
 
 
-def test_data_and_back():
-    graph = weighted()
-    half = torch.arange(32) < 16
-    data = graph.to_data()
-    data.x, data.y, data.train_mask, data.test_mask = torch.randn(32, 2), half.long(), half, ~half
-    assert data.is_undirected() and data.is_coalesced() and not data.has_self_loops()
-    back = Graph.from_data(data)
-    assert torch.equal(back.edge_index, graph.edge_index)
-    assert torch.equal(back.edge_weight, graph.edge_weight)
-    assert back.x is data.x and back.y is data.y and back.val is None
-    assert torch.equal(back.train, half) and torch.equal(back.test, ~half)
-    again = back.to_data()
-    assert sorted(again.keys()) == sorted(data.keys())
-    bare = Graph.from_data(Data(edge_index=edges_of((0, 1)), num_nodes=3))
-    assert bare.edge_index.tolist() == [[0, 1], [1, 0]] and bare.x is None
-    assert sorted(bare.to_data().keys()) == ["edge_index", "num_nodes"]
-
-
 def test_pointers_and_degrees():
     graph = weighted()
     matrix = scipy.sparse.csr_matrix(dense(graph))
@@ -158,8 +140,7 @@ def test_degrees_take_the_precision_of_the_weights():
 def test_an_induced_subgraph_is_renumbered_in_the_given_order():
     graph = weighted()
     half = torch.arange(32) % 2 == 0
-    data = graph.to_data()
-    graph = Graph.from_data(data.update({"x": torch.randn(32, 3), "train_mask": half}))
+    graph = replace(graph, x=torch.randn(32, 3), train=half)
     nodes = torch.randperm(32, generator=torch.Generator().manual_seed(1))[:13]
     part = graph.subgraph(nodes)
     assert np.array_equal(dense(part), dense(graph)[np.ix_(nodes, nodes)])

@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 
 import pytest
@@ -6,7 +5,7 @@ import torch
 from torch import nn
 from torch_geometric.nn import GCNConv, global_add_pool
 
-from src.common.graphs.batches import GraphCollection, degree_features
+from src.common.graphs.batches import GraphCollection
 from src.common.graphs.graph import Graph
 from src.common.graphs.graph_classification import (
     GraphClassifier,
@@ -28,7 +27,8 @@ def cycles_and_stars(count: int = 90) -> GraphCollection:
         ring = torch.stack([torch.arange(nodes), (torch.arange(nodes) + 1) % nodes])
         star = torch.stack([torch.zeros(nodes - 1, dtype=torch.long), torch.arange(1, nodes)])
         graph = Graph.from_edges(star if label else ring, nodes)
-        graphs.append(replace(graph, x=degree_features(graph, largest=3)))
+        degrees = graph.degree.long().clamp(max=3)
+        graphs.append(replace(graph, x=nn.functional.one_hot(degrees, 4).float()))
     return GraphCollection(graphs, labels)
 
 
@@ -155,7 +155,7 @@ def test_the_learning_rate_falls_on_a_plateau():
     assert moved[1] == pytest.approx(0.2111, rel=0.05)
 
 
-def test_repeatable_and_json():
+def test_repeatable():
     graphs = cycles_and_stars()
     settings = GraphSettings(epochs=4, batch_size=16)
 
@@ -164,7 +164,6 @@ def test_repeatable_and_json():
 
     assert run(1) == run(1)
     assert run(1).val_loss_curve != run(2).val_loss_curve
-    assert json.loads(json.dumps(run(1).summary())) == run(1).summary()
 
 
 def test_clear_errors():

@@ -7,7 +7,7 @@ from torch_geometric.nn import GATConv, GCNConv
 
 from src.common.graphs.generators import stochastic_block_model, with_class_features
 from src.common.graphs.graph import Graph
-from src.common.graphs.networks import GAT, GCN, MLP, Dropout, gcn_operator
+from src.common.graphs.networks import GAT, GCN, MLP, Dropout, FeatureLinear, GATLayer, gcn_operator
 from src.common.graphs.sparse_products import SparseFeatures
 from src.common.training.loop import seeded
 from src.common.training.streams import stream
@@ -55,12 +55,24 @@ def test_gat_agrees_with_torch_geometric():
     graph = block_graph()
     model = made("gat", graph).eval()
     h = graph.x
-    for number, (layer, own) in enumerate(zip(model.layers, model.convolutions, strict=True)):
-        inputs = layer.weight.shape[0]
-        peer = GATConv(inputs, own.out_channels, own.heads).eval()
-        peer.load_state_dict({**own.state_dict(), "lin.weight": layer.weight.data.T})
+    for number, layer in enumerate(model.layers):
+        heads, outputs = layer.a_source.shape
+        peer = GATConv(layer.linear.weight.shape[0], outputs, heads).eval()
+        weights = {"att_src": layer.a_source[None], "att_dst": layer.a_target[None]}
+        peer.load_state_dict({**weights, "bias": layer.bias, "lin.weight": layer.linear.weight.T})
         h = peer(h if number == 0 else nn.functional.elu(h), graph.edge_index)
     torch.testing.assert_close(model(graph.x), h, rtol=1e-4, atol=1e-5)
+
+
+def test_gat_starts_like_torch_geometric():
+    with seeded(stream(3)):
+        own, later = GATLayer(5, 4, 3, 0.0), torch.rand(4)
+    with seeded(stream(3)):
+        FeatureLinear(5, 12, bias=False)
+        peer = GATConv(5, 4, 3)
+        assert torch.equal(torch.rand(4), later)
+    assert torch.equal(own.a_source, peer.att_src[0])
+    assert torch.equal(own.a_target, peer.att_dst[0])
 
 
 def test_a_mlp_sees_no_edges_and_is_the_formula():

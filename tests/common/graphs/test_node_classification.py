@@ -8,25 +8,23 @@ from torch import nn
 from src.common.graphs.generators import stochastic_block_model, with_class_features
 from src.common.graphs.graph import Graph
 from src.common.graphs.networks import GCN, MLP
-from src.common.graphs.node_classification import (
-    NodeResult,
-    NodeSettings,
-    classify_nodes,
-    draw_trials,
-    node_trial,
-    tune,
-)
+from src.common.graphs.node_classification import NodeResult, NodeSettings, classify_nodes, tune
 from src.common.graphs.splits import split_per_class
 from src.common.training.loop import seeded
 from src.common.training.streams import stream
-
-TRIAL = {"learning_rate": 0.02, "weight_decay": 5e-4, "dropout": 0.5}
 
 
 def block_graph(noise: float = 2.0) -> Graph:
     drawn = stochastic_block_model((40, 40, 40), 0.2, 0.02, stream(5, "blocks"))
     graph = with_class_features(drawn, 8, noise, stream(5, "features"))
     return split_per_class(graph, 5, 30, stream(5, "split"))
+
+
+def trained(build, graph: Graph, seed: int, epochs: int) -> NodeResult:
+    with seeded(stream(seed, "weights")):
+        model = build()
+    settings = NodeSettings(epochs, 0.02, 5e-4)
+    return classify_nodes(model, graph.x, graph.y, graph, settings, stream(seed, "dropout"))
 
 
 class Scripted(nn.Module):
@@ -101,40 +99,32 @@ def test_training_is_plain_full_batch_adam_on_the_training_nodes(coupled):
 def test_the_seed_fixes_dropout_too():
     graph = block_graph()
 
-    def same_weights(trial):
+    def same_weights():
         with seeded(stream(7)):
-            return GCN(graph, (8, 16, 3), trial["dropout"])
+            return GCN(graph, (8, 16, 3), 0.5)
 
-    runs = [node_trial(same_weights, graph.x, graph, TRIAL, seed, 3) for seed in (0, 0, 1)]
+    runs = [trained(same_weights, graph, seed, 3) for seed in (0, 0, 1)]
     assert runs[0].losses == runs[1].losses
     assert runs[0].losses[0] != runs[2].losses[0]
 
 
 def test_edges_help_where_features_are_noisy():
     graph = block_graph()
-    gcn = node_trial(lambda t: GCN(graph, (8, 16, 3), t["dropout"]), graph.x, graph, TRIAL, 0, 60)
-    mlp = node_trial(lambda t: MLP((8, 16, 3), t["dropout"]), graph.x, graph, TRIAL, 0, 60)
+    gcn = trained(lambda: GCN(graph, (8, 16, 3), 0.5), graph, 0, 60)
+    mlp = trained(lambda: MLP((8, 16, 3), 0.5), graph, 0, 60)
     assert gcn.test_at_best > 0.85
     assert gcn.test_at_best > mlp.test_at_best + 0.1
     assert gcn.losses[-1] < gcn.losses[0]
 
 
-def test_a_trial_is_repeatable_and_depends_on_the_seed():
+def test_training_is_repeatable_and_depends_on_the_seed():
     graph = block_graph()
 
     def run(seed):
-        build = lambda t: GCN(graph, (8, 16, 3), t["dropout"])  # noqa: E731
-        return node_trial(build, graph.x, graph, TRIAL, seed, 5)
+        return trained(lambda: GCN(graph, (8, 16, 3), 0.5), graph, seed, 5)
 
     assert run(3) == run(3)
     assert run(3).losses != run(4).losses
-
-
-def test_results_are_json():
-    graph = block_graph()
-    result = node_trial(lambda t: MLP((8, 3)), graph.x, graph, TRIAL, 0, 3)
-    assert json.loads(json.dumps(result.summary())) == result.summary()
-    assert set(result.summary()) == {"best_val", "epoch", "test_at_best", "test_last"}
 
 
 def fake(best_val: float, test: float = 0.0) -> NodeResult:
@@ -164,17 +154,6 @@ def test_tuning_takes_the_best_mean_validation_accuracy():
     assert tuning.rows[1]["vals"] == [0.5, 0.75]
     assert seen == [(rate, seed) for rate in (1.0, 2.0, 3.0) for seed in (0, 1)]  # same work each
     json.dumps(tuning.rows)
-
-
-def test_trials_are_different_points_of_the_grid():
-    grid = {"learning_rate": [0.1, 0.01], "dropout": [0.0, 0.5, 0.8]}
-    trials = draw_trials(grid, 5, stream(1))
-    assert len({tuple(trial.values()) for trial in trials}) == 5
-    assert all(trial["dropout"] in grid["dropout"] for trial in trials)
-    assert trials == draw_trials(grid, 5, stream(1)) != draw_trials(grid, 5, stream(2))
-    assert len(draw_trials(grid, 6, stream(1))) == 6
-    with pytest.raises(ValueError, match="6 combinations for 7 trials"):
-        draw_trials(grid, 7, stream(1))
 
 
 def test_clear_errors():

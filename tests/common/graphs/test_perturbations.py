@@ -8,7 +8,7 @@ from scipy.stats import chisquare
 
 from src.common.graphs.generators import preferential_attachment
 from src.common.graphs.graph import Graph
-from src.common.graphs.perturbations import drop_edges, noisy_features, rewire
+from src.common.graphs.perturbations import noisy_features, rewire
 from src.common.training.streams import stream
 
 
@@ -73,24 +73,6 @@ def test_rewired_edges_keep_their_weights_and_the_nodes_their_labels():
     assert rewire(graph, 0.4, stream(0)).edge_weight is None
 
 
-@settings(max_examples=25)
-@given(st.integers(0, 500), st.floats(0, 1))
-def test_dropping_keeps_a_subset_of_the_edges(seed, share):
-    graph = tree_like(seed % 5)
-    made = drop_edges(graph, share, stream(seed))
-    edges = graph.num_edges // 2
-    assert proper(made)
-    assert edge_set(made) <= edge_set(graph)
-    assert made.num_edges == 2 * (edges - round(share * edges))
-
-
-def test_dropped_edges_take_their_weights_along():
-    graph = tree_like()
-    weight = (graph.edge_index[0] * graph.edge_index[1]).float() + 1.0
-    made = drop_edges(replace(graph, edge_weight=weight), 0.5, stream(0))
-    assert torch.equal(made.edge_weight, (made.edge_index[0] * made.edge_index[1]).float() + 1.0)
-
-
 def test_noise_has_the_stated_deviation():
     x = torch.arange(200_000).reshape(400, 500) / 1e5
     noise = noisy_features(x, 0.3, stream(0)) - x
@@ -110,8 +92,6 @@ def test_clear_errors():
     graph = tree_like()
     with pytest.raises(ValueError, match="share must lie in"):
         rewire(graph, 1.5, stream(0))
-    with pytest.raises(ValueError, match="share must lie in"):
-        drop_edges(graph, -0.1, stream(0))
     with pytest.raises(ValueError, match="at least 0"):
         noisy_features(torch.ones(2, 2), -1.0, stream(0))
     complete = Graph.from_edges(torch.combinations(torch.arange(5)).T, 5)

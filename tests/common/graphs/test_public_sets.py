@@ -14,7 +14,6 @@ from src.common.graphs import public_sets
 from src.common.graphs.public_sets import (
     load_graph,
     load_graphs,
-    normalise_rows,
     read_edge_list,
     read_mat,
     read_planetoid,
@@ -146,11 +145,6 @@ def test_graphs_without_edges_stay(tmp_path):
 def test_mixed_up_tu_archives_are_refused(tmp_path, wrong):
     with pytest.raises(ValueError, match=r"TOY\.zip does not list its graphs one after another"):
         read_tu(write_tu(tmp_path, **{**TOY, **wrong}))
-
-
-def test_rows_sum_to_one_and_empty_rows_stay():
-    x = torch.tensor([[1.0, 3.0], [0.0, 0.0], [0.0, 0.5]])
-    assert normalise_rows(x).tolist() == [[0.25, 0.75], [0.0, 0.0], [0.0, 1.0]]
 
 
 # Names, registry, counts

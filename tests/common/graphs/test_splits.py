@@ -4,13 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.common.graphs.graph import Graph
-from src.common.graphs.splits import (
-    fold_split,
-    split_at_random,
-    split_nodes_at_random,
-    split_per_class,
-    stratified_folds,
-)
+from src.common.graphs.splits import split_at_random, split_per_class
 from src.common.training.streams import stream
 
 
@@ -66,52 +60,11 @@ def test_split_at_random_is_a_partition_of_rounded_sizes(seed, count):
     assert (len(split.train), len(split.val)) == (round(0.8 * count), round(0.1 * count))
 
 
-def test_masks_of_a_random_node_split_are_the_same_draw():
-    graph = graph_of(classes((10, 10)))
-    split = split_nodes_at_random(graph, (0.5, 0.25, 0.25), stream(4))
-    parts = split_at_random(20, (0.5, 0.25, 0.25), stream(4))
-    for mask, nodes in (
-        (split.train, parts.train),
-        (split.val, parts.val),
-        (split.test, parts.test),
-    ):
-        assert torch.nonzero(mask).ravel().tolist() == sorted(nodes.tolist())
-
-
-@settings(max_examples=25)
-@given(
-    st.integers(0, 1000), st.integers(2, 10), st.lists(st.integers(1, 30), min_size=1, max_size=4)
-)
-def test_folds_are_stratified_and_even(seed, folds, counts):
-    y = classes(tuple(counts), seed)
-    if len(y) < folds:
-        return
-    fold = stratified_folds(y, folds, stream(seed))
-    sizes = torch.bincount(fold, minlength=folds)
-    assert int(sizes.max() - sizes.min()) <= 1
-    for label in range(len(counts)):
-        inside = torch.bincount(fold[y == label], minlength=folds)
-        assert int(inside.max() - inside.min()) <= 1
-
-
-def test_fold_splits_test_every_item_once():
-    y = classes((13, 17))
-    fold = stratified_folds(y, 5, stream(0))
-    tested = torch.cat([fold_split(fold, number).test for number in range(5)])
-    assert tested.sort().values.tolist() == list(range(30))
-    split = fold_split(fold, 4)
-    joined = torch.cat([split.train, split.val, split.test])
-    assert joined.sort().values.tolist() == list(range(30))
-    assert torch.equal(split.val, fold_split(fold, 0).test)
-
-
 def test_same_generator_same_split():
     graph = graph_of(classes((10, 10)))
     first = split_per_class(graph, 2, 4, stream(3))
     assert torch.equal(first.test, split_per_class(graph, 2, 4, stream(3)).test)
     assert not torch.equal(first.test, split_per_class(graph, 2, 4, stream(4)).test)
-    y = graph.y
-    assert not torch.equal(stratified_folds(y, 4, stream(3)), stratified_folds(y, 4, stream(4)))
 
 
 def test_clear_errors():
@@ -126,7 +79,3 @@ def test_clear_errors():
         split_at_random(10, (0.8, 0.1, 0.2), stream(0))
     with pytest.raises(ValueError, match="too few"):
         split_at_random(4, (0.8, 0.1, 0.1), stream(0))
-    with pytest.raises(ValueError, match="2 to 3 folds"):
-        stratified_folds(torch.tensor([0, 1, 1]), 4, stream(0))
-    with pytest.raises(ValueError, match="at least 3 folds"):
-        fold_split(torch.tensor([0, 1]), 0)

@@ -8,7 +8,6 @@ from src.common.images.feature_network import (
     FeatureNetwork,
     accuracy,
     class_probabilities,
-    class_shares,
     features,
     train_classifier,
 )
@@ -61,18 +60,6 @@ def test_more_images_than_one_pass_holds(trained):
     torch.testing.assert_close(
         features(network, images)[1_200:], features(network, images[1_200:]), atol=1e-5, rtol=1e-4
     )
-
-
-def test_shares_of_classes(trained):
-    network, _ = trained
-    data = digits()
-    of_three = data.train[data.train_labels == 3]
-    shares = class_shares(network, of_three)
-    assert shares.shape == (10,) and shares[3] > 0.97
-    assert float(shares.sum()) == pytest.approx(1, abs=1e-6)
-    mixed = class_shares(network, data.train)
-    truth = torch.bincount(data.train_labels, minlength=10) / 1_500
-    torch.testing.assert_close(mixed, truth, atol=0.01, rtol=0)
 
 
 def test_training_depends_on_the_generator_alone():

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from src.common.diffusion.processes import CosineVP, LinearVP, VarianceExploding
-from src.diffusion.fractional.covariance import covariance_by_equations, exploding_covariance
-from src.diffusion.fractional.noise import optimal_weights, ou_speeds
+from src.common.diffusion.processes import LinearVP, SubVP, VarianceExploding
+from src.diffusion.fractional.covariance import covariance_by_equations
 from src.diffusion.fractional.process import FractionalProcess
 from src.diffusion.fractional.steps import Dynamics, RootTable, advance
 
@@ -50,17 +49,6 @@ def test_covariance_equals_the_differential_equations(process):
     for t, exact in zip(TIMES, without_jitter(nearly, TIMES), strict=True):
         scale = np.sqrt(np.outer(exact.diagonal(), exact.diagonal()))
         assert (abs(nearly.covariance(t).numpy() - exact) / scale).max() < 2e-10
-
-
-@pytest.mark.parametrize("count", range(1, 6))
-def test_closed_form_of_an_exploding_base_equals_the_equations(count):
-    speeds = ou_speeds(count).numpy()
-    weights = optimal_weights(ou_speeds(count), 0.7).numpy()
-    solved = covariance_by_equations(VE, speeds, weights, np.array(TIMES), rtol=1e-12)
-    for t, exact in zip(TIMES, solved, strict=True):
-        assert np.allclose(exploding_covariance(VE, speeds, weights, t), exact, rtol=1e-7)
-    with pytest.raises(ValueError, match="equals log"):
-        exploding_covariance(VE, np.array([np.log(5000.0)]), np.ones(1), 0.5)
 
 
 def test_usual_tolerances_make_the_conditional_variance_negative():
@@ -345,7 +333,7 @@ def test_without_speeds_it_is_the_ordinary_process(base):
 
 def test_settings_without_meaning_are_refused():
     for wrong in (
-        {"base": CosineVP()},
+        {"base": SubVP()},
         {"jitter": 0.0},
         {"jitter_when": "never"},
         {"hurst": 1.0},

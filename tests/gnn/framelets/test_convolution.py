@@ -13,10 +13,10 @@ from src.common.graphs.graph import Graph, normalised_laplacian
 from src.common.graphs.sparse_products import SparseFeatures
 from src.common.training.loop import seeded
 from src.gnn.framelets.convolution import (
+    Shrinkage,
     UFGConv,
     UFGNetwork,
     block_energies,
-    hard_shrinkage,
     nonzero_share,
     soft_shrinkage,
     universal_threshold,
@@ -42,17 +42,17 @@ def karate_transform(dtype=DOUBLE, **options):
     return FrameletTransform(karate_laplacian(dtype), **options)
 
 
-def layer(transform, inputs, outputs, *, seed=0, **options):
+def layer(transform, inputs, outputs, *, seed=0, activation="relu", **shrinkage):
     with seeded(generator(seed)):
-        return UFGConv(inputs, outputs, transform.num_nodes, transform, **options)
+        return UFGConv(inputs, outputs, transform, activation, Shrinkage(**shrinkage))
 
 
 def network(transform, activation="relu", *, seed=0, features=6, **options):
     with seeded(generator(seed)):
-        return UFGNetwork(features, 8, 3, transform.num_nodes, transform, activation, **options)
+        return UFGNetwork(features, 8, 3, transform, activation, **options)
 
 
-def dense_layer(convolution, operators, x, threshold=None, hard=False):
+def dense_layer(convolution, operators, x, threshold=None):
     """The paper's formula with dense operators, one block and one node at a time."""
     hidden = x @ convolution.weight
     out = torch.zeros_like(hidden)
@@ -60,7 +60,7 @@ def dense_layer(convolution, operators, x, threshold=None, hard=False):
         c = convolution.theta[block] * (operator @ hidden)
         if threshold is not None and block > 0:
             small = c.abs() <= threshold[block - 1]
-            moved = c if hard else c - threshold[block - 1] * c.sign()
+            moved = c - threshold[block - 1] * c.sign()
             c = torch.where(small, torch.zeros_like(c), moved)
         out = out + operator.T @ c
     return out + convolution.bias
@@ -78,11 +78,10 @@ def test_a_layer_without_shrinkage_is_the_formula(bank, activation):
     torch.testing.assert_close(convolution(x), expected)
 
 
-@pytest.mark.parametrize("shrinkage", ["soft", "hard"])
 @pytest.mark.parametrize("scales", ["released", "per-block"])
-def test_a_layer_with_shrinkage_is_the_formula(shrinkage, scales):
+def test_a_layer_with_shrinkage_is_the_formula(scales):
     transform = karate_transform(bank="linear", coefficients=4)
-    options = {"activation": "shrinkage", "sigma": 0.7, "scales": scales, "shrinkage": shrinkage}
+    options = {"activation": "shrinkage", "sigma": 0.7, "scales": scales}
     convolution = layer(transform, 5, 4, **options)
     x = normal(3, 34, 5)
     operators = transform.analysis(torch.eye(34, dtype=DOUBLE))
@@ -92,7 +91,7 @@ def test_a_layer_with_shrinkage_is_the_formula(shrinkage, scales):
         blocks = [t * (w @ x @ convolution.weight.detach()) for t, w in pairs]
         energies = [float(block.square().sum()) for block in blocks[1:]]
         threshold = [t * e / energies[0] for t, e in zip(threshold, energies, strict=True)]
-    expected = dense_layer(convolution, operators, x, threshold, hard=shrinkage == "hard")
+    expected = dense_layer(convolution, operators, x, threshold)
     torch.testing.assert_close(convolution(x), expected)
     share = nonzero_share(convolution.coefficients(x))
     assert 1 / len(operators) < share < 1
@@ -126,13 +125,6 @@ def test_properties_of_soft_shrinkage(threshold):
     assert float(slopes.max()) <= 1e-15
     assert torch.equal(moved == 0, z.abs() <= threshold)
     torch.testing.assert_close(moved.abs(), (z.abs() - threshold).clamp(min=0))
-
-
-def test_hard_shrinkage_keeps_large_values_as_they_are():
-    z = normal(6, 2000)
-    moved = hard_shrinkage(z, 0.3)
-    assert torch.equal(moved, torch.where(z.abs() <= 0.3, torch.zeros_like(z), z))
-    assert torch.equal(hard_shrinkage(z, float(z.abs().min()) / 2), z)
 
 
 def test_the_threshold_and_its_scales():
@@ -179,7 +171,6 @@ def test_removed_details_are_the_limit_of_large_thresholds():
         {"activation": "relu"},
         {"activation": "shrinkage", "sigma": 0.05},
         {"activation": "shrinkage", "sigma": 0.05, "scales": "per-block"},
-        {"activation": "shrinkage", "sigma": 0.05, "shrinkage": "hard"},
     ],
 )
 def test_gradients_by_finite_differences(options):
@@ -289,7 +280,7 @@ def test_a_network_learns_the_blocks_of_a_graph(activation, sigma):
     graph = stochastic_block_model((40, 40, 40), 0.2, 0.02, generator(0))
     graph = with_class_features(graph, 6, 2.0, generator(1))
     transform = FrameletTransform(normalised_laplacian(graph))
-    model = network(transform, activation, dropout=0.0, sigma=sigma)
+    model = network(transform, activation, dropout=0.0, shrinkage=Shrinkage(sigma))
     seen = torch.arange(0, 120, 4)
     optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(60):
@@ -307,10 +298,7 @@ def test_wrong_options_are_rejected():
     for options, message in (
         ({"activation": "tanh"}, "activation must be one of relu"),
         ({"scales": "blocks"}, "scales must be one of released"),
-        ({"shrinkage": "softer"}, "shrinkage must be one of soft"),
         ({"sigma": -0.1}, "sigma must be at least 0"),
     ):
         with pytest.raises(Exception, match="|".join((message, "Type-check"))):
             layer(transform, 2, 2, **options)
-    with pytest.raises(ValueError, match="34 nodes, not 30"):
-        UFGConv(2, 2, 30, transform)

@@ -8,6 +8,7 @@ from src.common.graphs.node_classification import NodeSettings, classify_nodes
 from src.common.training.loop import seeded
 from src.common.training.streams import stream
 from src.gnn.framelets import experiments, plan
+from src.gnn.framelets.convolution import Shrinkage
 from src.gnn.framelets.experiments import Recipe
 
 QUICK = {"epochs": 3, "hidden": 4}
@@ -89,7 +90,7 @@ def test_training_once_is_the_shared_training_with_an_l2_penalty():
     [({"sigma": 0.0}, 1.0), ({"sigma": 1e6}, 1 / 3), ({"keep_details": False}, 1 / 3)],
 )
 def test_the_share_of_coefficients_at_both_ends(change, share):
-    recipe = replace(Recipe("UFG-S", **QUICK), **change)
+    recipe = Recipe("UFG-S", **QUICK, shrinkage=Shrinkage(**change))
     found = experiments.accuracies("blocks", recipe, [0], count=True)
     assert found["kept"] == pytest.approx([share], abs=1e-3)
 
@@ -162,8 +163,10 @@ def test_every_model_gets_the_same_trials_and_other_seeds_than_the_reported():
 
 def test_controls_differ_from_their_model_in_one_thing():
     made = plan.recipes("blocks", plan.BLOCK_SETTINGS)
-    assert made["UFG-S, threshold 0"] == replace(made["UFG-S"], sigma=0.0)
-    assert made["UFG-S, no details"] == replace(made["UFG-S"], keep_details=False)
+    assert made["UFG-S, threshold 0"] == replace(made["UFG-S"], shrinkage=Shrinkage(sigma=0.0))
+    assert made["UFG-S, no details"] == replace(
+        made["UFG-S"], shrinkage=Shrinkage(keep_details=False)
+    )
     assert made["UFG-R, n = 6"].coefficients == 6 and made["UFG-R"].coefficients == 2
     assert {recipe.epochs for recipe in made.values()} == {plan.EPOCHS["blocks"]}
     assert all(made[name].dropout == plan.BLOCK_SETTINGS[name]["dropout"] for name in plan.TUNED)

@@ -8,7 +8,7 @@ from src.common.diffusion.processes import LinearVP
 from src.common.images.models import DenseSettings, ImageRecipe
 from src.common.images.operators import MatrixOperator
 from src.inverse_problems.tmpd import checks
-from src.inverse_problems.tmpd.image_experiments import SAMPLES, Restoration
+from src.inverse_problems.tmpd.image_experiments import SAMPLES, ImagePrior, Restoration
 from src.inverse_problems.tmpd.mixture_experiments import Budget, sensitivity
 from src.inverse_problems.tmpd.mixture_problems import MixtureSetting
 
@@ -84,10 +84,9 @@ def test_pictures_survive_being_text():
     weights = checks.packed_state(network, network.state_dict())
     setting = Restoration("inpainting", 0.1, steps=3, images=2)
     methods = {"TMPD, row sums": 1.0, "DPS": 0.5}
-    found = checks.restorations(recipe, weights, LinearVP(), setting, methods, 0)
+    prior = ImagePrior(recipe, weights, LinearVP())
+    found = checks.restorations(prior, setting, methods, 0)
     assert found["DPS"].shape == (2, SAMPLES, 1, 8, 8)
-    kept = checks.unpacked_pictures(
-        checks.pictures(recipe, weights, LinearVP(), setting, methods, 0)
-    )
+    kept = checks.unpacked_pictures(checks.pictures(prior, setting, methods, 0))
     assert list(kept) == ["truth", "observation", *methods]
     assert kept["truth"] == pytest.approx((found["truth"].numpy() + 1) / 2, abs=1 / 500)

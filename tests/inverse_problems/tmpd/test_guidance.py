@@ -54,7 +54,7 @@ def gradient_of_norm(prior, process, operator, y, u, t):
         one = one[None].clone().requires_grad_()
         clean = prior.denoised(one, process.mean(t), process.std(t))
         with torch.enable_grad():
-            norm = (seen - operator(clean)[0]).norm()
+            norm = (seen - operator.A(clean)[0]).norm()
         rows.append(torch.autograd.grad(norm, one)[0][0])
     return torch.stack(rows)
 
@@ -94,7 +94,7 @@ def test_continuous_dps_and_the_likelihood_form_are_their_gradients():
     gradient = gradient_of_norm(prior, VP, operator, y, u, t)
     found = dps_continuous(score, VP, operator, y, 50.0)(u, t) - score(u, t)
     assert torch.allclose(found, -50.0 * gradient)
-    norms = (y - operator(prior.denoised(u, VP.mean(t), VP.std(t)))).norm(dim=1, keepdim=True)
+    norms = (y - operator.A(prior.denoised(u, VP.mean(t), VP.std(t)))).norm(dim=1, keepdim=True)
     found = dps_likelihood(score, VP, operator, y, SIGMA)(u, t) - score(u, t)
     assert torch.allclose(found, -norms * gradient / SIGMA**2)
 

@@ -6,12 +6,10 @@ import torch
 from src.inverse_problems.tmpd import mixture_experiments
 from src.inverse_problems.tmpd.mixture_experiments import (
     METHODS,
-    STEPS_OF_DPS,
     Budget,
     compare,
     sensitivity,
     stability,
-    tuned_step,
 )
 from src.inverse_problems.tmpd.mixture_problems import MixtureSetting
 
@@ -46,21 +44,6 @@ def test_with_one_component_size_full_is_nearer_than_its_approximations():
     setting = MixtureSetting(observations=4, sigma=0.01, problems=8)
     found = compare(setting, BUDGET, 1, methods=["exact", "full", "diagonal", "row_sum"])
     assert mean(found["exact"]) < mean(found["full"]) < mean(found["diagonal"])
-
-
-def test_the_constant_of_dps_is_tuned_on_other_problems(monkeypatch):
-    seeds, inner = [], mixture_experiments.sensitivity
-
-    def watched(setting, budget, seed, steps):
-        seeds.append((seed, setting.problems))
-        return inner(setting, budget, seed, steps)
-
-    monkeypatch.setattr(mixture_experiments, "sensitivity", watched)
-    best = tuned_step(SETTING, BUDGET, 1, problems=3)
-    assert best in STEPS_OF_DPS and seeds[0][0] != 1 and seeds[0][1] == 3
-    rows = inner(MixtureSetting(problems=3), BUDGET, seeds[0][0], STEPS_OF_DPS)["dps"]
-    means = [mean(row) for row in rows]
-    assert means[STEPS_OF_DPS.index(best)] == min(means)
 
 
 def test_the_surface_has_a_row_for_each_constant():

@@ -71,16 +71,16 @@ def test_the_problems_are_those_of_the_paper():
 
 def test_the_operator_of_all_problems_is_each_ones():
     problems = a_draw()
-    operator = ProblemOperator(problems, SAMPLES, torch.float64)
+    operator = ProblemOperator(problems, SAMPLES)
     x = torch.randn(2 * 4 * SAMPLES, 5, generator=torch.Generator().manual_seed(1)).double()
-    y = operator(x)
+    y = operator.A(x)
     blocks = x.unflatten(0, (2, 4, SAMPLES))
     for k in range(4):
         wanted = blocks[:, k] @ problems.matrices[k].T
         assert torch.allclose(y.unflatten(0, (2, 4, SAMPLES))[:, k], wanted)
     w = torch.randn(2 * 4 * SAMPLES, 3, generator=torch.Generator().manual_seed(2)).double()
-    assert torch.allclose((y * w).sum(1), (x * operator.adjoint(w)).sum(1))
-    spectral = operator.observation_to_spectral(y)
+    assert torch.allclose((y * w).sum(1), (x * operator.A_adjoint(w)).sum(1))
+    spectral = operator.U_adjoint(y)
     singular = operator.singular_values().unflatten(0, (4, SAMPLES)).expand(2, -1, -1, -1)
     assert torch.allclose(spectral.unflatten(0, (2, 4, SAMPLES)), singular * blocks[..., :3])
 

@@ -12,7 +12,7 @@ from src.common.images.models import (
     train_image_classifier,
     train_image_model,
 )
-from src.inverse_problems.tmpd.image_experiments import Restoration, restore_images
+from src.inverse_problems.tmpd.image_experiments import ImagePrior, Restoration, restore_images
 from src.inverse_problems.tmpd.row_sum_control import restore_by_gradients
 
 RECIPE = ImageRecipe("digits", (1, 8, 8), DenseSettings(32, 1), DenoiserSettings(300, batch=64))
@@ -24,7 +24,8 @@ def test_the_control_differs_from_what_it_controls_by_the_guidance_only(task):
     classifier = train_image_classifier("digits", ClassifierSettings(steps=60), 3)["weights"]
 
     def both(sigma):
-        known = (RECIPE, weights, classifier, LinearVP(), Restoration(task, sigma, 12, images=2))
+        prior = ImagePrior(RECIPE, weights, LinearVP())
+        known = (prior, classifier, Restoration(task, sigma, 12, images=2))
         sums = restore_images(*known, "TMPD, row sums", 5)
         return sums["psnr"], restore_by_gradients(*known, 5)["psnr"]
 

@@ -13,7 +13,6 @@ from src.inverse_problems.tmpd.tweedie import (
     autodiff_moments,
     conditional_mean,
     conjugate_gradients,
-    covariance_times,
     positive_definite,
     rows_by_loop,
     tmpd,
@@ -44,7 +43,7 @@ def a_case(process, t=0.3, rows=3, sigma=0.2, seed=0, variance=0.7):
     """A mixture, a random operator, one observation an image, and noisy images."""
     prior, operator = a_mixture(seed, variance), MatrixOperator(normal(seed + 7, rows, DIM))
     u = noisy(prior, process, t, seed)
-    y = operator(prior.sample(len(u), torch.Generator().manual_seed(seed + 9)))
+    y = operator.A(prior.sample(len(u), torch.Generator().manual_seed(seed + 9)))
     return prior, operator, y + sigma * normal(seed + 3, len(u), rows), u, as_time(t)
 
 
@@ -66,10 +65,6 @@ def test_the_derivative_of_tweedies_mean_is_the_covariance(process, t):
     assert (moments.mean - prior.denoised(u, mean, std)).abs().max() < 1e-10
     assert (covariance - covariance.mT).abs().max() < 1e-10
     assert torch.linalg.eigvalsh(covariance).min() > 0
-    forward = [
-        covariance_times(prior.score_under(process), process, u, t, e.expand_as(u)) for e in basis
-    ]
-    assert (torch.stack(forward, dim=2) - truth).abs().max() < 1e-10
 
 
 def test_with_unit_components_the_derivative_is_at_least_the_mean():
@@ -317,7 +312,7 @@ def test_with_a_network_every_form_stays_finite_and_uses_the_transpose(form, sig
     with torch.no_grad():
         for p in network.parameters():
             p.copy_(torch.randn(p.shape, generator=generator))
-    operator = AveragePooling((1, 8, 8), 4)
+    operator = AveragePooling((1, 8, 8), 4).to(torch.float32)
     u = torch.randn(3, 1, 8, 8, generator=generator)
     y = torch.randn(3, 1, 2, 2, generator=generator)
     with torch.no_grad():  # as in a sampler
@@ -327,7 +322,7 @@ def test_with_a_network_every_form_stays_finite_and_uses_the_transpose(form, sig
     basis = torch.eye(64).reshape(64, 1, 1, 8, 8).expand(-1, 3, -1, -1, -1)
     jacobian = torch.stack([moments.pull(e) for e in basis]).flatten(2)
     guidance = (guided - moments.score).flatten(1)
-    seen = torch.einsum("ij,jbk->bik", operator.matrix().float(), jacobian)
+    seen = torch.einsum("ij,jbk->bik", operator.matrix(), jacobian)
     solution = torch.linalg.lstsq(seen.mT, guidance[..., None]).solution
     assert relative((seen.mT @ solution)[..., 0], guidance) < 1e-3
 

@@ -4,6 +4,7 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from src.common.graphs.generators import stochastic_block_model
 from src.common.graphs.graph import Graph, normalised_laplacian
@@ -17,7 +18,6 @@ from src.network_embedding.random_walks.experiments.deepwalk import (
 )
 from src.network_embedding.random_walks.hierarchical_softmax import (
     huffman_turns,
-    log_probabilities,
     train_walks_by_turns,
     walk_gradients_of_turns,
 )
@@ -69,6 +69,13 @@ def test_modularity_vectors_are_the_dense_eigenvectors():
     torch.testing.assert_close(found.T @ dense @ found, largest, atol=1e-4, rtol=0.0)
     with pytest.raises(ValueError, match="lower the dimension"):
         modularity_vectors(Graph.from_networkx(graph), 34, generator())
+
+
+def log_probabilities(f, theta, turns):
+    """log P(leaf | node), (nodes, leaves): the definition, against which gradients are checked."""
+    scores = f @ theta.T
+    left, right = (turns > 0).float(), (turns < 0).float()
+    return F.logsigmoid(scores) @ left.T + F.logsigmoid(-scores) @ right.T
 
 
 def test_huffman_codes_have_the_least_length():

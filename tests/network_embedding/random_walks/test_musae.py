@@ -16,9 +16,9 @@ from src.network_embedding.random_walks.musae import (
     MUSAESettings,
     Pairs,
     attribute_pairs,
-    attributed_embedding,
     musae,
     pooled,
+    train_attributed,
     walk_attribute_pairs,
 )
 from src.network_embedding.random_walks.skip_gram import SkipGramSettings
@@ -141,7 +141,8 @@ def test_parts_stand_side_by_side_and_pooling_has_one(small):
     assert [tuple(part.shape) for part in separate.node_parts] == [(24, 2)] * 3
     assert [tuple(part.shape) for part in separate.attribute_parts] == [(6, 2)] * 3
     assert torch.equal(separate.nodes[:, 2:4], separate.node_parts[1])
-    assert attributed_embedding(graph, table, settings, stream(0)).nodes.shape == (24, 6)
+    together = pooled(walk_attribute_pairs(graph, table, settings, stream(0)))
+    assert train_attributed(together, 24, 6, settings, stream(0)).nodes.shape == (24, 6)
     again = musae(graph, table, settings, stream(0))
     assert torch.equal(again.nodes, separate.nodes)
 

@@ -14,7 +14,7 @@ from src.network_embedding.random_walks.experiments.node2vec import (
     modularity_communities,
     role_clusters,
 )
-from src.network_embedding.random_walks.node2vec import GRID, node2vec, settings_grid
+from src.network_embedding.random_walks.node2vec import node2vec
 from src.network_embedding.random_walks.sources import HUB_COMMUNITIES
 
 TINY = DeepWalkSettings(8, walks=2, steps=10, window=2)
@@ -30,12 +30,6 @@ def test_p_and_q_of_one_are_deepwalk():
     same = node2vec(graph, TINY, 1.0, 1.0, generator())
     assert torch.equal(same, deepwalk(graph, TINY, generator()))
     assert not torch.equal(same, node2vec(graph, TINY, 1.0, 4.0, generator()))
-
-
-def test_the_grid_is_the_papers():
-    grid = settings_grid()
-    assert len(grid) == 25 and (1.0, 1.0) in grid and (0.25, 4.0) in grid
-    assert {p for p, _ in grid} == set(GRID)
 
 
 def test_les_miserables_and_its_two_labellings():

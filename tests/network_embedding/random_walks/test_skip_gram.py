@@ -4,9 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from src.network_embedding.random_walks import skip_gram
 from src.network_embedding.random_walks.skip_gram import (
+    NegativeSampler,
     SkipGramSettings,
+    context_band,
     pair_gradients,
     train_pairs,
     train_walks,
@@ -51,8 +52,7 @@ def test_walk_gradients_are_those_of_autograd_over_its_pairs():
                     for x in other:
                         loss = loss - negatives / shared * F.logsigmoid(-f_all[v] @ g_all[x])
     expected = torch.autograd.grad(loss, (f_all, g_all))
-    apart = (torch.arange(5)[:, None] - torch.arange(5)).abs()
-    band = ((apart > 0) & (apart <= window)).float()
+    band = context_band(5, window)
     scale = negatives * band.sum(dim=1, keepdim=True) / shared
     with torch.no_grad():
         parts = walk_gradients(f_all[walks], g_all[walks], g_all[drawn], band, scale)
@@ -131,9 +131,9 @@ def test_training_repeats_continues_and_needs_no_multiple_of_the_block():
 
 def test_negatives_follow_their_law():
     frequency = torch.tensor([0, 16, 81, 0, 1, 0])
-    sampler = skip_gram._Negatives(frequency, SkipGramSettings(exponent=0.5))
-    drawn = sampler.draw((40_000,), torch.Generator().manual_seed(10))
-    share = torch.bincount(drawn, minlength=6) / 40_000
+    sampler = NegativeSampler.of(frequency, SkipGramSettings(exponent=0.5))
+    drawn = sampler.draw((400, 100), torch.Generator().manual_seed(10))
+    share = torch.bincount(drawn.ravel(), minlength=6) / 40_000
     torch.testing.assert_close(share, torch.tensor([0, 4, 9, 0, 1, 0]) / 14, atol=0.01, rtol=0.0)
 
 
