@@ -217,8 +217,9 @@ def released_epoch(released: Released, variant: Variant, graph: Graph) -> Callab
 
 
 def other_epochs(graph: Graph) -> dict[str, Callable[[], None]]:
-    """Two layers of other kinds, the same sizes, dropout and Adam; torch-geometric's see the words
-    of a paper as a dense vector, which costs them most of their time.
+    """Return an epoch of two layers of other kinds, with the same sizes, dropout and Adam.
+
+    torch-geometric's see the words of a paper as a dense vector, which costs most of their time.
     """
     from torch_geometric.nn import ChebConv, GCNConv
 

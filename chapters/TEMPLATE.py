@@ -28,6 +28,7 @@ import torch
 
 from src.book import show, start
 from src.book.chapter.figures import COLOURS
+from src.common.training.streams import stream
 from src.PART.CHAPTER.MODULE import antithetic_mean, plain_mean
 
 # The only place where the profiles differ.
@@ -46,9 +47,9 @@ run = start("PART/CHAPTER", profile=profile, seed=seed, sizes=SIZES)
 
 
 # %%
-def mean_squared_error(estimator, evaluations, stream):
+def mean_squared_error(estimator, evaluations, number):
     """Mean squared error of an estimator of the average of exp on [0, 1], over many repeats."""
-    generator = run.generator("draws", stream)
+    generator = stream(run.seed, "draws", number)
     estimates = torch.stack(
         [estimator(torch.exp, evaluations, generator) for _ in range(run.sizes.repeats)]
     )
@@ -56,7 +57,9 @@ def mean_squared_error(estimator, evaluations, stream):
 
 
 curves = {
-    estimator.__name__: [mean_squared_error(estimator, n, n) for n in run.sizes.evaluations]
+    estimator.__name__: [
+        mean_squared_error(estimator, n, n) for n in run.sizes.evaluations
+    ]
     for estimator in (plain_mean, antithetic_mean)
 }
 
@@ -99,8 +102,10 @@ show(antithetic_mean)
 # A tiny example: four evaluations, that is two points and their mirror images.
 
 # %%
-estimate = antithetic_mean(torch.exp, 4, run.generator("example"))
-print(f"estimate {estimate:.3g} (a scalar, shape {tuple(estimate.shape)}), true value 1.72")
+estimate = antithetic_mean(torch.exp, 4, stream(run.seed, "example"))
+print(
+    f"estimate {estimate:.3g} (a scalar, shape {tuple(estimate.shape)}), true value 1.72"
+)
 
 # %% [markdown]
 # ## Check against the truth
@@ -110,7 +115,10 @@ print(f"estimate {estimate:.3g} (a scalar, shape {tuple(estimate.shape)}), true 
 
 # %%
 linear = [
-    abs(float(antithetic_mean(lambda u: 3 * u + 1, n, run.generator("linear", n))) - 2.5)
+    abs(
+        float(antithetic_mean(lambda u: 3 * u + 1, n, stream(run.seed, "linear", n)))
+        - 2.5
+    )
     for n in run.sizes.evaluations
 ]
 run.measure("PAPER", "C2", linear)
@@ -158,7 +166,10 @@ run.at_scale()
 hump = {
     e.__name__: float(
         torch.stack(
-            [e(lambda u: (u - 0.5) ** 2, 16, run.generator("hump", k)) for k in range(500)]
+            [
+                e(lambda u: (u - 0.5) ** 2, 16, stream(run.seed, "hump", k))
+                for k in range(500)
+            ]
         ).var()
     )
     for e in (plain_mean, antithetic_mean)

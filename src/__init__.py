@@ -1,1 +1,1 @@
-"""Papers That Run: the machinery (`src.book`), shared blocks (`src.common`), one package a part."""
+"""Papers That Run: `src.book`, the machinery; `src.common`; one package per part."""

@@ -42,6 +42,7 @@ from src.book.chapter.models import weights
 from src.common.diffusion.denoising import noise_prediction_loss, unpack_weights
 from src.common.images.models import train_image_classifier
 from src.common.images.sets import image_set, to_pixels
+from src.common.training.streams import stream
 from src.diffusion.fractional import checks, experiments, figures, noise, sampling
 from src.diffusion.fractional import roughness as rough
 from src.diffusion.fractional.covariance import covariance_by_equations
@@ -61,18 +62,24 @@ SIZES = {
     "quick": {"trained": 0, "others": 0, "seeds": 5, "points": 1000, "regime": 300,
               "paths": 10_000, "steps": [500, 600], "calls": [12, 25, 50], "exact": 400,
               "digits": 0, "images": 64, "image_calls": 50,
-              "mnist": 0, "controls": 0, "mnist_steps": 0, "mnist_images": 0, "colour": 0},
+              "mnist": 0, "controls": 0, "mnist_steps": 0, "mnist_images": 0,
+              "colour": 0},
     "cpu": {"trained": 10, "others": 5, "seeds": 10, "points": 4000, "regime": 4000,
-            "paths": 100_000, "steps": [500, 1000, 2000, 4000], "calls": [10, 25, 50, 100, 250],
+            "paths": 100_000, "steps": [500, 1000, 2000, 4000],
+            "calls": [10, 25, 50, 100, 250],
             "exact": 2000, "digits": 5, "images": 1000, "image_calls": 250,
-            "mnist": 5, "controls": 1, "mnist_steps": 0, "mnist_images": 400, "colour": 0},
+            "mnist": 5, "controls": 1, "mnist_steps": 0, "mnist_images": 400,
+            "colour": 0},
     "gpu": {"trained": 10, "others": 5, "seeds": 10, "points": 4000, "regime": 4000,
-            "paths": 100_000, "steps": [500, 1000, 2000, 4000], "calls": [10, 25, 50, 100, 250],
+            "paths": 100_000, "steps": [500, 1000, 2000, 4000],
+            "calls": [10, 25, 50, 100, 250],
             "exact": 2000, "digits": 5, "images": 1000, "image_calls": 250,
             "mnist": 5, "controls": 1, "mnist_steps": 20_000, "mnist_images": 5000,
             "colour": 5},
 }  # fmt: skip
-torch.set_num_threads(1)  # matrices this small only lose by being shared between processors
+torch.set_num_threads(
+    1
+)  # matrices this small only lose by being shared between processors
 run = start("diffusion/fractional", profile=profile, seed=seed, sizes=SIZES)
 seeds = [100 * run.seed + i for i in range(10)]
 run
@@ -89,26 +96,32 @@ HURSTS = (0.1, 0.5, 0.9)
 paths = {}
 for hurst in HURSTS:
     process = named_process(f"fvp {hurst} 2")
-    times, states = checks.forward_paths(process, 500, 1, run.generator("idea"), clean=0.8)
+    times, states = checks.forward_paths(
+        process, 500, 1, stream(run.seed, "idea"), clean=0.8
+    )
     paths[f"H = {hurst}"] = (states[:, 1:, 0] @ process.weights, states[:, 0, 0])
 print("states", tuple(states.shape), "= times, (X, Y¹, Y²), paths")
 
 clock = torch.linspace(0.01, 1, 60, dtype=torch.float64)
 rows = rough.noise_schedules([[0.5, 0], *[[h, 2] for h in HURSTS]], clock.tolist())
 names = ["VP", *[f"H = {h}" for h in HURSTS]]
-schedules = {name: (row["full"], row["observed"]) for name, row in zip(names, rows, strict=True)}
+schedules = {
+    name: (row["full"], row["observed"]) for name, row in zip(names, rows, strict=True)
+}
 
 # %% tags=["hide-input"]
 run.figure(
     figures.idea_figure(times, paths, clock, {**dict(list(schedules.items())[1:]),
                                               "VP": schedules["VP"]}),
     "idea",
-    caption="Above: driving noise and pixel for three Hurst indices, K = 2, all from one Brownian "
-    "motion. Below: standard deviation of the noise in the pixel, and of the part of it that the "
-    "network has to see; VP is the ordinary process. One path says nothing about image quality.",
-    alt="Four panels. Above, three noise paths and the three pixel paths they cause, rough for "
-    "small and smooth for large Hurst index. Below left, four nearly equal rising curves of the "
-    "noise in the image; below right, four very different curves of the noise the network sees.",
+    caption="Above: driving noise and pixel for three Hurst indices, K = 2, all from "
+    "one Brownian motion. Below: standard deviation of the noise in the pixel, and of "
+    "the part of it that the network has to see; VP is the ordinary process. One path "
+    "says nothing about image quality.",
+    alt="Four panels. Above, three noise paths and the three pixel paths they cause, "
+    "rough for small and smooth for large Hurst index. Below left, four nearly equal "
+    "rising curves of the noise in the image; below right, four very different curves "
+    "of the noise the network sees.",
 )  # fmt: skip
 
 # %% [markdown]
@@ -187,7 +200,9 @@ for hurst in HURSTS:
     found = noise.optimal_weights(noise.ou_speeds(3), hurst)
     cost = noise.relative_cost(noise.ou_speeds(3), hurst)
     words = "  ".join(f"{w:6.2f}" for w in found)
-    print(f"H = {hurst}: weights {tuple(found.shape)} {words}, relative error {cost:.1e}")
+    print(
+        f"H = {hurst}: weights {tuple(found.shape)} {words}, relative error {cost:.1e}"
+    )
 
 # %% [markdown]
 # Weights may be negative, and so may their sum. How good is the imitation? We compare with the
@@ -211,11 +226,12 @@ print(run.measure("gfdm", "C5c", steps_up))
 run.figure(
     figures.approximation_figure(errors),
     "approximation",
-    caption="Error of the approximation against the number of processes, for nine Hurst indices "
-    "(C1b, C2a-c, C5c). Dotted: one per cent. The speeds are the paper's; other speeds would "
-    "give other curves.",
-    alt="Two panels of nine falling curves on a logarithmic axis. The curves of large Hurst "
-    "indices fall below one per cent at three processes; those of the smallest stay above it.",
+    caption="Error of the approximation against the number of processes, for nine "
+    "Hurst indices (C1b, C2a-c, C5c). Dotted: one per cent. The speeds are the "
+    "paper's; other speeds would give other curves.",
+    alt="Two panels of nine falling curves on a logarithmic axis. The curves of large "
+    "Hurst indices fall below one per cent at three processes; those of the smallest "
+    "stay above it.",
 )
 
 # %% [markdown]
@@ -241,7 +257,10 @@ rougher = [
     for group in groups
 ]
 print(run.measure("gfdm", "C5a", rougher))
-going_on = [checks.increment_correlation(0.9, 2, 1000, run.generator("on", g)) for g in groups]
+going_on = [
+    checks.increment_correlation(0.9, 2, 1000, stream(run.seed, "on", g))
+    for g in groups
+]
 print(run.measure("gfdm", "C5b", going_on))
 for hurst in HURSTS:
     seen = rough.roughness(hurst, 3)
@@ -252,12 +271,12 @@ for hurst in HURSTS:
 run.figure(
     figures.roughness_figure((0.1, 0.9), (1, 2, 3)),
     "roughness",
-    caption="Variance of an increment from t = 0.5 on against its length (C5a). Shaded: between "
-    "the paper's time scales 1/20 and 1/2. Below, every imitation has slope 1, that of Brownian "
-    "motion, whatever H.",
-    alt="Two panels on logarithmic axes. In each a straight black line for fractional motion, and "
-    "curves for one, two and three processes that follow it in the shaded range of long "
-    "increments and turn to the slope of Brownian motion for short ones.",
+    caption="Variance of an increment from t = 0.5 on against its length (C5a). "
+    "Shaded: between the paper's time scales 1/20 and 1/2. Below, every imitation has "
+    "slope 1, that of Brownian motion, whatever H.",
+    alt="Two panels on logarithmic axes. In each a straight black line for fractional "
+    "motion, and curves for one, two and three processes that follow it in the shaded "
+    "range of long increments and turn to the slope of Brownian motion for short ones.",
 )
 
 # %% [markdown]
@@ -284,7 +303,7 @@ display(show(FractionalProcess.drift), show(FractionalProcess.spread))
 
 # %% tags=["nbval-check-output"]
 fvp = named_process("fvp 0.9 2")  # the paper's for CIFAR-10; "FVP" over the VP process
-state = fvp.start((3, 1, 8, 8), run.generator("example"))
+state = fvp.start((3, 1, 8, 8), stream(run.seed, "example"))
 print("three images as states:", tuple(state.shape))
 print("F Z:", tuple(fvp.drift(state, 0.5).shape))
 print("G on one number a pixel:", tuple(fvp.spread(state[0], 0.5).shape))
@@ -304,8 +323,10 @@ print("the image in the state:", tuple(fvp.image(state).shape))
 single = [FractionalProcess(hurst=h, count=1).weights.item() for h in HURSTS]
 print("K = 1, scaled weight for H = 0.1, 0.5, 0.9:", np.round(single, 4))
 for row in rough.ordinary_limit([0, 1, 2, 3]):
-    print(f"H = 0.5, K = {row['count']}, off from VP: std of the image {row['image']:.2g}, "
-          f"of what the network sees {row['observation']:.2g}")  # fmt: skip
+    print(
+        f"H = 0.5, K = {row['count']}, off from VP: std of the image "
+        f"{row['image']:.2g}, of what the network sees {row['observation']:.2g}"
+    )
 
 # %% [markdown]
 # All models with $K=1$ are one model. And $H=\tfrac12$ gives the ordinary model back only without
@@ -371,10 +392,11 @@ for title, pairs in FAMILIES.items():
 run.figure(
     figures.schedules_figure(late, panels),
     "schedules",
-    caption="Standard deviation of the noise in the network's input for several H and K. This is "
-    "all that training knows of them. What sampling makes of it is not in the figure.",
-    alt="Two panels of rising curves on logarithmic axes, one for several K at H = 0.9, one for "
-    "several H at K = 2; the ordinary process lies above all of them.",
+    caption="Standard deviation of the noise in the network's input for several H and "
+    "K. This is all that training knows of them. What sampling makes of it is not in "
+    "the figure.",
+    alt="Two panels of rising curves on logarithmic axes, one for several K at H = "
+    "0.9, one for several H at K = 2; the ordinary process lies above all of them.",
 )
 
 # %% [markdown]
@@ -424,7 +446,7 @@ run.measure("gfdm", "C1a", list(limits.values()))
 PAIRS = [(0.9, 1), (0.9, 2), (0.7, 2), (0.3, 2), (0.9, 3)]
 tried = {pair: named_process("fvp {} {}".format(*pair)) for pair in PAIRS}
 forward = [
-    checks.forward_error(process, run.sizes.paths, run.generator("forward", *pair))
+    checks.forward_error(process, run.sizes.paths, stream(run.seed, "forward", *pair))
     for pair, process in tried.items()
 ]
 print("largest differences, in standard deviations:", np.round(forward, 3))
@@ -436,7 +458,7 @@ run.measure("gfdm", "C3", forward)
 
 # %%
 identities = [
-    checks.score_error(process, t, run.generator("score", *pair))
+    checks.score_error(process, t, stream(run.seed, "score", *pair))
     for pair, process in tried.items()
     for t in (0.1, 0.5, 1.0)
 ]
@@ -496,16 +518,19 @@ print(run.measure("gfdm", "C8", list(zip(*better, strict=True))))
 # %% tags=["hide-input"]
 run.figure(
     figures.sampler_figure(
-        {figures.label(n): [r for r in table if r["process"] == n] for n in ("vp", "fvp 0.9 2")},
+        {
+            figures.label(n): [r for r in table if r["process"] == n]
+            for n in ("vp", "fvp 0.9 2")
+        },
         floor,
     ),
     "samplers",
-    caption="Distance to the data with the exact score against the number of calls (C7a, C8): mean "
-    "and range of five seeds. Dotted: two sets of true points. Beyond 10 is drawn at 10. With a "
-    "learned score other errors are added.",
-    alt="Two panels on logarithmic axes, the ordinary process and (0.9, 2), with five samplers "
-    "each; the ordinary process stays near the dotted floor, the other falls from large distances "
-    "towards it as calls are added.",
+    caption="Distance to the data with the exact score against the number of calls "
+    "(C7a, C8): mean and range of five seeds. Dotted: two sets of true points. Beyond "
+    "10 is drawn at 10. With a learned score other errors are added.",
+    alt="Two panels on logarithmic axes, the ordinary process and (0.9, 2), with five "
+    "samplers each; the ordinary process stays near the dotted floor, the other falls "
+    "from large distances towards it as calls are added.",
 )
 
 # %% [markdown]
@@ -518,9 +543,13 @@ run.figure(
 # the matched bridge repairs this. On Gaussian data that can be computed exactly:
 
 # %%
-for row in experiments.variance_errors(["fvp 0.9 2"], ["sde", "bridge", "matched"], [10, 25, 50]):
+for row in experiments.variance_errors(
+    ["fvp 0.9 2"], ["sde", "bridge", "matched"], [10, 25, 50]
+):
     words = "  ".join(f"{error:8.1e}" for error in row["errors"])
-    print(f"{row['sampler']:8} relative error of the variance, 10, 25, 50 calls: {words}")
+    print(
+        f"{row['sampler']:8} relative error of the variance, 10, 25, 50 calls: {words}"
+    )
 
 # %% [markdown]
 # ### Imbalanced data
@@ -546,14 +575,18 @@ HALVING = CIRCLES["halving"]
 def plane_runs(kind, name, over):
     """Train one network a seed; each is a unit of its own."""
     return [
-        run.unit(f"plane {kind} {name} {s}", train_plane, name, CIRCLES[kind], RECIPE, s)
+        run.unit(
+            f"plane {kind} {name} {s}", train_plane, name, CIRCLES[kind], RECIPE, s
+        )
         for s in over
     ]
 
 
 def keep(file, results, over, about):
     """Keep the weights that were trained, or load them; returns them by seed."""
-    states = {str(s): unpack_weights(r["weights"]) for s, r in zip(over, results, strict=True)}
+    states = {
+        str(s): unpack_weights(r["weights"]) for s, r in zip(over, results, strict=True)
+    }
     return weights(run, file, states, {**about, "seeds": over})
 
 
@@ -567,20 +600,24 @@ def plane_kept(kind, name, over):
 
 # %%
 def generated(kind, name, texts, points):
-    """How the points of 250 steps share themselves out among the modes, one report a seed."""
+    """Return how the points of 250 steps fall among the modes: one report per seed."""
     settings = (points, CIRCLES[kind], RECIPE)
     return [
-        run.unit(f"modes {kind} {name} {s}", experiments.rare_modes, name, "sde", 250, s,
+        run.unit(f"modes {kind} {name} {s}", experiments.rare_modes, name, "sde", 250,
+                 s,
                  *settings, text)
         for s, text in texts.items()
     ]  # fmt: skip
 
 
 plane = {name: plane_kept("halving", name, trained) for name in ("vp", "fvp 0.9 2")}
-first = {name: dict(list(texts.items())[: run.sizes.seeds]) for name, texts in plane.items()}
+first = {
+    name: dict(list(texts.items())[: run.sizes.seeds]) for name, texts in plane.items()
+}
 first["twin 0.9 2"] = first["fvp 0.9 2"]  # the same weights: only the sampling differs
 reports = {
-    name: generated("halving", name, texts, run.sizes.points) for name, texts in first.items()
+    name: generated("halving", name, texts, run.sizes.points)
+    for name, texts in first.items()
 }
 apart = {
     name: [checks.total_variation(r["shares"], HALVING) for r in rows]
@@ -594,8 +631,8 @@ for claim, (one, other) in pairs.items():
 for name, rows in reports.items():
     hits = np.mean([checks.total_variation_of_hits(r["shares"], HALVING) for r in rows])
     rare, outside = (np.mean([r[key] for r in rows]) for key in ("rare", "outliers"))
-    print(f"{figures.label(name):17} rarer half found/due {rare:.2f}, in no mode {outside:.3f}, "
-          f"total variation among the others {hits:.3f}")  # fmt: skip
+    print(f"{figures.label(name):17} rarer half found/due {rare:.2f}, in no mode "
+          f"{outside:.3f}, total variation among the others {hits:.3f}")  # fmt: skip
 
 # %% tags=["hide-input"]
 run.figure(
@@ -603,15 +640,18 @@ run.figure(
         HALVING.mixture().weights.tolist(),
         {figures.label(n): [r["shares"] for r in rows] for n, rows in reports.items()},
         {figures.label(n): values for n, values in apart.items()},
-        checks.total_variation_floor(HALVING, run.sizes.points, run.generator("floor")),
+        checks.total_variation_floor(
+            HALVING, run.sizes.points, stream(run.seed, "floor")
+        ),
     ),
     "imbalance",
-    caption="Eight modes of halving frequency, learned scores (C6a, C6j). Left: found over due "
-    "frequency, mean and 95 % interval over seeds; 1 is right. Right: total variation, every "
-    "seed and mean; dotted, what as many true points have by chance alone. The twin has the same "
-    "weights but no memory.",
-    alt="Left, the ratio of found to due frequency for eight modes and three processes with "
-    "intervals that widen for rare modes. Right, the total variation of each process, every seed.",
+    caption="Eight modes of halving frequency, learned scores (C6a, C6j). Left: found "
+    "over due frequency, mean and 95 % interval over seeds; 1 is right. Right: total "
+    "variation, every seed and mean; dotted, what as many true points have by chance "
+    "alone. The twin has the same weights but no memory.",
+    alt="Left, the ratio of found to due frequency for eight modes and three processes "
+    "with intervals that widen for rare modes. Right, the total variation of each "
+    "process, every seed.",
 )
 
 # %% [markdown]
@@ -624,8 +664,9 @@ run.figure(
 # %%
 for name in ("vp", "fvp 0.9 2"):
     report = experiments.rare_modes(name, "sde", 250, run.seed, 1000, HALVING)
-    print(f"{figures.label(name):17} exact score: share of modes with half of their due or more "
-          f"{report['coverage']:.2f}, rarer half found/due {report['rare']:.2f}")  # fmt: skip
+    print(f"{figures.label(name):17} exact score: share of modes with half of their "
+          f"due or more {report['coverage']:.2f}, rarer half found/due "
+          f"{report['rare']:.2f}")  # fmt: skip
 
 # %% [markdown]
 # So modes are lost in learning, not in sampling.
@@ -638,7 +679,10 @@ regimes = {
     name: plane_kept("equal", name, trained[: run.sizes.others])
     for name in ("fvp 0.1 2", "fvp 0.9 2")
 }
-found = {name: generated("equal", name, texts, run.sizes.regime) for name, texts in regimes.items()}
+found = {
+    name: generated("equal", name, texts, run.sizes.regime)
+    for name, texts in regimes.items()
+}
 rows = [[r["distance"] for r in reports] for reports in found.values()]
 run.measure("gfdm", "C5d", list(zip(*rows, strict=True)))
 
@@ -657,16 +701,23 @@ for name in ("ve", "fvp 0.1 2", "fvp 0.7 2", "fvp 0.9 1", "fvp 0.9 3"):
 kept = run.record("total variation", {**apart, **wider} if others else {})
 for name, values in (kept.value or {}).items():
     mean, half = figures.mean_and_half_interval(values)
-    print(f"{figures.label(name):17} total variation {mean:.3f} ± {half:.3f}, {len(values)} seeds")
+    print(
+        f"{figures.label(name):17} total variation {mean:.3f} ± {half:.3f}, "
+        f"{len(values)} seeds"
+    )
 print(kept.source)
 
 # %%
-vp_equal = {s: r["weights"] for s, r in zip(others, plane_runs("equal", "vp", others), strict=True)}
+vp_equal = {
+    s: r["weights"]
+    for s, r in zip(others, plane_runs("equal", "vp", others), strict=True)
+}
 nets = {"vp": vp_equal, "fvp 0.9 2": regimes["fvp 0.9 2"]}
 learned = [
     row
     for name, texts in nets.items()
-    for row in run.unit(f"learned {name}", checks.learned_table, name, SAMPLERS, run.sizes.calls,
+    for row in run.unit(f"learned {name}", checks.learned_table, name, SAMPLERS,
+                        run.sizes.calls,
                         {str(s): t for s, t in texts.items()}, 1000, RECIPE)
 ] if others else []  # fmt: skip
 kept = run.record("learned samplers", learned)
@@ -674,13 +725,17 @@ kept = run.record("learned samplers", learned)
 # %% tags=["hide-input"]
 run.figure(
     figures.sampler_figure(
-        {figures.label(n): [r for r in kept.value or [] if r["process"] == n] for n in nets}, floor
+        {
+            figures.label(n): [r for r in kept.value or [] if r["process"] == n]
+            for n in nets
+        },
+        floor,
     ),
     "learned-samplers",
-    caption="As before, with learned scores (from the larger profile): mean and range of five "
-    "trainings. Dotted: two sets of true points, of another number.",
-    alt="Two panels of distance against network calls, the ordinary process and (0.9, 2), five "
-    "samplers each, with learned scores.",
+    caption="As before, with learned scores (from the larger profile): mean and range "
+    "of five trainings. Dotted: two sets of true points, of another number.",
+    alt="Two panels of distance against network calls, the ordinary process and (0.9, "
+    "2), five samplers each, with learned scores.",
 )
 
 # %% [markdown]
@@ -701,7 +756,9 @@ def image_runs(data, name, over):
     """Train one image model a seed; each is a unit of its own."""
     recipe = recipes[data]
     return [
-        run.unit(f"train {data} {name} {s}", train_images, name, recipe, s, run.device.type)
+        run.unit(
+            f"train {data} {name} {s}", train_images, name, recipe, s, run.device.type
+        )
         for s in over
     ]
 
@@ -710,7 +767,8 @@ def examined(data, name, texts, classifier, images, calls, sampler="sde"):
     """Draw images from each network and judge them, one report a seed."""
     settings = (images, calls, sampler, run.device.type)
     return [
-        run.unit(f"judge {data} {name} {sampler} {calls} {s}", judge_images, recipes[data], text,
+        run.unit(f"judge {data} {name} {sampler} {calls} {s}", judge_images,
+                 recipes[data], text,
                  name, classifier, s, *settings)
         for s, text in texts.items()
     ]  # fmt: skip
@@ -719,7 +777,10 @@ def examined(data, name, texts, classifier, images, calls, sampler="sde"):
 def classifier_of(data, over):
     """The classifier's result, in a list; empty if this profile does not train it."""
     settings = (data, CLASSIFIERS[data], 0, run.device.type)
-    return [run.unit(f"classifier {data}", train_image_classifier, *settings) for _ in over[:1]]
+    return [
+        run.unit(f"classifier {data}", train_image_classifier, *settings)
+        for _ in over[:1]
+    ]
 
 
 # %%
@@ -738,8 +799,12 @@ classifier = checks.classifier_text(next(iter(kept.values())), "digits")
 digits = {}
 for name in DIGITS:
     file = f"digits-{name.replace(' ', '-').replace('.', '-')}"
-    kept = keep(file, image_runs("digits", name, over), over, {**about, "process": name})
-    digits[name] = {int(s): checks.image_text(state, "digits") for s, state in kept.items()}
+    kept = keep(
+        file, image_runs("digits", name, over), over, {**about, "process": name}
+    )
+    digits[name] = {
+        int(s): checks.image_text(state, "digits") for s, state in kept.items()
+    }
 calls = run.sizes.image_calls
 size = run.sizes.images
 seen = {n: examined("digits", n, t, classifier, size, calls) for n, t in digits.items()}
@@ -769,7 +834,9 @@ for name in ("fvp 0.9 1", "fvp 0.7 2", "fvp 0.1 2"):
     runs = image_runs("digits", name, over)
     texts = {s: r["weights"] for s, r in zip(over, runs, strict=True)}
     more[name] = examined("digits", name, texts, classifier, size, calls)
-table = {n: {k: [r[k] for r in rows] for k in KEYS} for n, rows in {**seen, **more}.items()}
+table = {
+    n: {k: [r[k] for r in rows] for k in KEYS} for n, rows in {**seen, **more}.items()
+}
 table["real"] = {k: [real[k]] for k in KEYS}
 book = run.record("digits", table if over else {})
 for name, row in (book.value or {}).items():
@@ -785,11 +852,11 @@ gallery |= {DIGITS[name]: reports[0]["shown"][::2] for name, reports in seen.ite
 run.figure(
     figures.gallery_figure(gallery),
     "digits",
-    caption="A real digit of each class, and a sample of each class from one network a process, "
-    "not chosen by eye. The differences that the claims are about are smaller than what "
-    "one can see here.",
-    alt="Four rows of ten small grey pictures of the digits 0 to 9: real ones, and samples of "
-    "three processes.",
+    caption="A real digit of each class, and a sample of each class from one network a "
+    "process, not chosen by eye. The differences that the claims are about are smaller "
+    "than what one can see here.",
+    alt="Four rows of ten small grey pictures of the digits 0 to 9: real ones, and "
+    "samples of three processes.",
 )
 
 # %% tags=["hide-input"]
@@ -799,16 +866,18 @@ run.figure(
             "Fréchet distance": {
                 DIGITS[n]: [r["frechet"] for r in rows] for n, rows in seen.items()
             },
-            "Vendi score": {DIGITS[n]: [r["vendi"] for r in rows] for n, rows in seen.items()},
+            "Vendi score": {
+                DIGITS[n]: [r["vendi"] for r in rows] for n, rows in seen.items()
+            },
         },
         {"Fréchet distance": real["frechet"], "Vendi score": real["vendi"]},
     ),
     "digit-quality",
-    caption="Quality and diversity of generated digits (C6b-e): five seeds, mean, 95 % interval. "
-    "Dotted: as many real training images. Small samples have larger Fréchet distances, for every "
-    "process alike.",
-    alt="Two panels, one row for each of three processes, every seed a dot: the Fréchet distance "
-    "and the Vendi score, with dotted lines for real images.",
+    caption="Quality and diversity of generated digits (C6b-e): five seeds, mean, 95 % "
+    "interval. Dotted: as many real training images. Small samples have larger Fréchet "
+    "distances, for every process alike.",
+    alt="Two panels, one row for each of three processes, every seed a dot: the "
+    "Fréchet distance and the Vendi score, with dotted lines for real images.",
 )
 
 # %% [markdown]
@@ -823,7 +892,10 @@ run.figure(
 # with the same small U-Net and 250 calls, five seeds each; CIFAR-10 needs a GPU.
 
 # %%
-MNIST, COLOUR = {"vp": "VP", "fvp 0.9 3": "(0.9, 3)"}, {"vp": "VP", "fvp 0.9 2": "(0.9, 2)"}
+MNIST, COLOUR = (
+    {"vp": "VP", "fvp 0.9 3": "(0.9, 3)"},
+    {"vp": "VP", "fvp 0.9 2": "(0.9, 2)"},
+)
 SETS = {"mnist": (MNIST, run.sizes.mnist), "cifar10-subset": (COLOUR, run.sizes.colour)}
 larger = {}
 for data, (models, count) in SETS.items():
@@ -834,7 +906,9 @@ for data, (models, count) in SETS.items():
         runs = image_runs(data, name, over)
         texts = {s: r["weights"] for s, r in zip(over, runs, strict=True)}
         settings = (run.sizes.mnist_images, 250)
-        larger[data][name] = [r for c in judge for r in examined(data, name, texts, c, *settings)]
+        larger[data][name] = [
+            r for c in judge for r in examined(data, name, texts, c, *settings)
+        ]
 
 # %%
 for claims, data in ((("C6f", "C6g"), "mnist"), (("C6h", "C6i"), "cifar10-subset")):
@@ -852,7 +926,8 @@ numbers = {
 book = run.record("mnist", numbers if run.sizes.mnist else {})
 for name, row in (book.value or {}).items():
     words = {
-        k: "{:.3g} ± {:.2g}".format(*figures.mean_and_half_interval(v)) for k, v in row.items()
+        k: "{:.3g} ± {:.2g}".format(*figures.mean_and_half_interval(v))
+        for k, v in row.items()
     }
     print(f"MNIST, {name:9}", ", ".join(f"{k} {v}" for k, v in words.items()))
 print(book.source)
@@ -883,7 +958,9 @@ for judge in classifier_of("mnist", over):
         ]
 book = run.record("mnist controls", controls)
 for name, row in (book.value or {}).items():
-    print(f"{name:30}", ", ".join(f"{k} {v:.3g}" for k, v in zip(KEYS, row, strict=False)))
+    print(
+        f"{name:30}", ", ".join(f"{k} {v:.3g}" for k, v in zip(KEYS, row, strict=False))
+    )
 print(book.source)
 
 # %% tags=["hide-input"]
@@ -894,12 +971,14 @@ pictures = {
 }
 pictures = run.record("mnist pictures", pictures).value or {}
 run.figure(
-    figures.gallery_figure({name: np.array(rows) / 15 for name, rows in pictures.items()}),
+    figures.gallery_figure(
+        {name: np.array(rows) / 15 for name, rows in pictures.items()}
+    ),
     "mnist",
-    caption="One sample of each class from one network a process, MNIST, from the larger profile; "
-    "not chosen by eye.",
-    alt="Rows of ten grey pictures of the digits 0 to 9, one row a process, generated after "
-    "training on MNIST.",
+    caption="One sample of each class from one network a process, MNIST, from the "
+    "larger profile; not chosen by eye.",
+    alt="Rows of ten grey pictures of the digits 0 to 9, one row a process, generated "
+    "after training on MNIST.",
 )
 
 # %% [markdown]
@@ -1016,9 +1095,14 @@ for hurst in (0.1, 0.3, 0.45, 0.5, 0.9):
 
 # %% tags=["hide-cell"]
 print(f"too long by a factor of {(1 - 1e-3) / 49 / 1e-3:.0f}")
-for row in experiments.variance_errors(["fvp 0.5 0", "fvp 0.9 2"], ["released sde", "sde"], [50]):
+for row in experiments.variance_errors(
+    ["fvp 0.5 0", "fvp 0.9 2"], ["released sde", "sde"], [50]
+):
     name = "VP" if row["process"] == "fvp 0.5 0" else "(0.9, 2)"
-    print(f"{name:9} {row['sampler']:13} relative error of the variance {row['errors'][0]:.2g}")
+    print(
+        f"{name:9} {row['sampler']:13} relative error of the variance "
+        f"{row['errors'][0]:.2g}"
+    )
 
 # %% [markdown]
 # ## Where next

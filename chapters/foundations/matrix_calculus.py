@@ -33,6 +33,7 @@ from torch.func import grad, vmap
 from src.book import show, start
 from src.book.chapter.figures import COLOURS
 from src.book.chapter.tables import Table
+from src.common.training.streams import stream
 from src.foundations.matrix_calculus import checks, procedure, rules, training
 from src.foundations.matrix_calculus.arithmetic import NUMBERS, SYMBOLS
 from src.foundations.matrix_calculus.blocks import draw_blocks
@@ -78,10 +79,10 @@ places = {
 }
 blocks, sizes = {}, {"n": 4, "m": 3}
 for name in places:
-    draw = run.generator("blocks", 3)
+    draw = stream(run.seed, "blocks", 3)
     inputs = checks.draw_inputs(RULES[name], sizes, draw)
     blocks[name] = checks.closed_form(RULES[name], inputs)
-draw = run.generator("blocks", "chain rule")
+draw = stream(run.seed, "blocks", "chain rule")
 outer = torch.randn(3, 2, generator=draw)
 inner = torch.randn(2, 4, generator=draw)
 
@@ -97,11 +98,12 @@ ax.axis("off")
 run.figure(
     fig,
     "blocks",
-    "The shapes of derivatives: rows are outputs, columns are inputs (blue positive, red negative, "
-    "white exactly zero). Each block is the derivative of one random example; other examples have "
-    "other colours, but the same shapes.",
-    "Six groups of coloured cells: a single cell, a row of four, a column of four, a three by four "
-    "matrix, a four by four matrix that is white off its diagonal, and a product of two matrices.",
+    "The shapes of derivatives: rows are outputs, columns are inputs (blue positive, "
+    "red negative, white exactly zero). Each block is the derivative of one random "
+    "example; other examples have other colours, but the same shapes.",
+    "Six groups of coloured cells: a single cell, a row of four, a column of four, a "
+    "three by four matrix, a four by four matrix that is white off its diagonal, and a "
+    "product of two matrices.",
 )
 
 # %% [markdown]
@@ -370,11 +372,13 @@ ax.legend()
 run.figure(
     fig,
     "step",
-    "Error of difference quotients at 1.3 against the nudge. To the right the rest of (1) rules "
-    "(slopes 1 and 2), to the left rounding. Differences therefore check a rule to about nine "
-    "digits (C1c), not to the last; a kink within the nudge would spoil them altogether.",
-    "On logarithmic axes both errors fall with the nudge, then rise again as rounding takes over; "
-    "the central difference reaches about 1e-10 near a nudge of 1e-5, the one-sided only 1e-8.",
+    "Error of difference quotients at 1.3 against the nudge. To the right the rest of "
+    "(1) rules (slopes 1 and 2), to the left rounding. Differences therefore check a "
+    "rule to about nine digits (C1c), not to the last; a kink within the nudge would "
+    "spoil them altogether.",
+    "On logarithmic axes both errors fall with the nudge, then rise again as rounding "
+    "takes over; the central difference reaches about 1e-10 near a nudge of 1e-5, the "
+    "one-sided only 1e-8.",
 )
 
 # %% [markdown]
@@ -422,7 +426,7 @@ for claim, judge, worst in (
 
 # %%
 def wrong_draws(rule, choices):
-    draw = run.generator(rule.id, *choices)
+    draw = stream(run.seed, rule.id, *choices)
     errors = checks.numeric_errors(rule, draw, 20, choices)["autograd"]
     return f"{sum(error > 1e-10 for error in errors)} of {len(errors)}"
 
@@ -569,9 +573,9 @@ def forgetful(p, X, y):
     return slope | {"b": slope["b"] / 2}
 
 
-patients = training.diabetes(run.generator("forgetful"))
+patients = training.diabetes(stream(run.seed, "forgetful"))
 neuron = training.MODELS["neuron"]
-begin = neuron.initial(10, run.generator("forgetful", "start"))
+begin = neuron.initial(10, stream(run.seed, "forgetful", "start"))
 gradients = {
     "by autograd": grad(neuron.squared_error),
     "by hand": neuron.gradient,
@@ -598,11 +602,13 @@ left.legend()
 run.figure(
     fig,
     "training",
-    "One neuron trained with three gradients. Left: the loss. Right: the largest difference of any "
-    "parameter from autograd's training (C1d; 0 is drawn as 1e-17). The wrong gradient ends with "
-    "the same loss: that the loss falls does not show that a gradient is right.",
-    "Left, three loss curves fall to the same level, two of them identical. Right, the gap of the "
-    "gradient by hand stays below 1e-15, that of the wrong gradient rises to about 0.1.",
+    "One neuron trained with three gradients. Left: the loss. Right: the largest "
+    "difference of any parameter from autograd's training (C1d; 0 is drawn as 1e-17). "
+    "The wrong gradient ends with the same loss: that the loss falls does not show "
+    "that a gradient is right.",
+    "Left, three loss curves fall to the same level, two of them identical. Right, the "
+    "gap of the gradient by hand stays below 1e-15, that of the wrong gradient rises "
+    "to about 0.1.",
 )
 
 # %% [markdown]
@@ -658,12 +664,13 @@ ax.set(xlabel="weight $w$", ylabel="bias $b$", xlim=(-2, 2.5), ylim=(-2.2, 2))
 run.figure(
     fig,
     "landscape",
-    "Gradient descent by hand (10) on a neuron with one input, from five starts (dots) to where "
-    "300 steps lead (stars), over level lines of the loss. In the grey region no sample is active: "
-    "the gradient is zero and a start there never moves (C6). How often a start lies in such a "
-    "region, this figure does not show.",
-    "Level lines of a loss over weight and bias; several paths run downhill to a common minimum, "
-    "while starts inside a grey region at the bottom stay where they are.",
+    "Gradient descent by hand (10) on a neuron with one input, from five starts (dots) "
+    "to where 300 steps lead (stars), over level lines of the loss. In the grey region "
+    "no sample is active: the gradient is zero and a start there never moves (C6). How "
+    "often a start lies in such a region, this figure does not show.",
+    "Level lines of a loss over weight and bias; several paths run downhill to a "
+    "common minimum, while starts inside a grey region at the bottom stay where they "
+    "are.",
 )
 
 # %% [markdown]
@@ -781,7 +788,7 @@ rule = rules.Rule(
     function=softmax,
     derivative=jacobian,
 )
-found = checks.numeric_errors(rule, run.generator("softmax"), 20, (1, 2, 5))
+found = checks.numeric_errors(rule, stream(run.seed, "softmax"), 20, (1, 2, 5))
 print(f"unproved at sizes 1, 2, 3: {checks.unproved_sizes(rule, 3)}")
 print(f"autograd agrees to 1e-10: {max(found['autograd']) < 1e-10}")
 

@@ -37,6 +37,7 @@ from torch.nn import functional as F
 
 from src.book import show, start
 from src.book.chapter.models import weights
+from src.common.training.streams import stream
 from src.foundations.transformer import (
     attention,
     complexity,
@@ -68,14 +69,19 @@ from src.foundations.transformer.translation_experiments import (
 
 # %%
 SIZES = {
-    "quick": {"trained": 0, "tuned": 0, "exam": 200, "steps": 1600, "warmup": 200, "width": 128,
+    "quick": {"trained": 0, "tuned": 0, "exam": 200, "steps": 1600, "warmup": 200,
+              "width": 128,
               "layers": 2, "heads": 4, "dropout": 0.1, "pieces": 4000, "tokens": 2000},
-    "cpu": {"trained": 5, "tuned": 2, "exam": 1000, "steps": 1600, "warmup": 200, "width": 128,
+    "cpu": {"trained": 5, "tuned": 2, "exam": 1000, "steps": 1600, "warmup": 200,
+            "width": 128,
             "layers": 2, "heads": 4, "dropout": 0.1, "pieces": 4000, "tokens": 2000},
-    "gpu": {"trained": 5, "tuned": 2, "exam": 1000, "steps": 6000, "warmup": 1000, "width": 512,
+    "gpu": {"trained": 5, "tuned": 2, "exam": 1000, "steps": 6000, "warmup": 1000,
+            "width": 512,
             "layers": 3, "heads": 8, "dropout": 0.3, "pieces": 8000, "tokens": 4000},
 }  # fmt: skip
-torch.set_num_threads(1)  # matrices this small only lose by being shared between processors
+torch.set_num_threads(
+    1
+)  # matrices this small only lose by being shared between processors
 run = start("foundations/transformer", profile=profile, seed=seed, sizes=SIZES)
 seeds = [100 * run.seed + i for i in range(5)]
 trained = seeds[: run.sizes.trained]
@@ -102,24 +108,34 @@ LANGUAGE, PAIRS = Recipe(steps=1000, peak=0.01), 5000
 
 
 def language_runs(label, name, recipe, over):
-    """Train and examine one network a seed on the language pair; each is a unit of its own."""
+    """Train and examine one network per seed on the language pair, each as a unit."""
     return [
-        run.unit(f"language {label} {name} {s}", run_language, name, recipe, s, PAIRS, 1000)
+        run.unit(
+            f"language {label} {name} {s}", run_language, name, recipe, s, PAIRS, 1000
+        )
         for s in over
     ]
 
 
 def keep(task, recipe, results):
     """Keep the weights that were trained, or load them; returns them by seed."""
-    about = {"recipe": asdict(recipe), "seeds": trained, "data": "made in code from the seed"}
-    states = {str(s): unpack(r["weights"]) for s, r in zip(trained, results, strict=True)}
+    about = {
+        "recipe": asdict(recipe),
+        "seeds": trained,
+        "data": "made in code from the seed",
+    }
+    states = {
+        str(s): unpack(r["weights"]) for s, r in zip(trained, results, strict=True)
+    }
     return weights(run, task, states, about)
 
 
 # %%
 base = {name: language_runs("base", name, LANGUAGE, trained) for name in MODELS}
 spoken = {name: keep(f"language-{name}", LANGUAGE, base[name]) for name in MODELS}
-speaker = exams.speaker("transformer", LANGUAGE, next(iter(spoken["transformer"].values())))
+speaker = exams.speaker(
+    "transformer", LANGUAGE, next(iter(spoken["transformer"].values()))
+)
 
 # %%
 cats = language_pair.NounPhrase(noun=4, plural=True, definite=True)
@@ -127,8 +143,10 @@ dog = language_pair.NounPhrase(noun=0, plural=False, definite=True)
 bird = language_pair.NounPhrase(noun=1, plural=False, definite=False)
 clause = language_pair.Clause(replace(cats, near=dog), verb=0, object=bird)
 
-sentences = language_pair.corpus(300, run.generator("shares"))
-shares = attention_shares(speaker, sentences)  # heads, (verb, its subject's noun, other nouns)
+sentences = language_pair.corpus(300, stream(run.seed, "shares"))
+shares = attention_shares(
+    speaker, sentences
+)  # heads, (verb, its subject's noun, other nouns)
 print("shares", tuple(shares.shape))
 
 # %% tags=["hide-input"]
@@ -136,13 +154,18 @@ run.figure(
     figures.attention_figure(
         speaker,
         clause,
-        {"looks at the verb": shares[:, 0].argmax(), "looks at the subject": shares[:, 1].argmax()},
+        {
+            "looks at the verb": shares[:, 0].argmax(),
+            "looks at the subject": shares[:, 1].argmax(),
+        },
     ),
     "attention-maps",
-    caption="Where two of four heads look while each word is written (C1). White squares: the "
-    "source word that is translated; red circles: the noun that decides the ending.",
-    alt="Two heat maps of attention weights, target words in rows, source words in columns, with "
-    "marks at the translated word and at the noun that decides the ending.",
+    caption="Where two of four heads look while each word is written (C1). White "
+    "squares: the source word that is translated; red circles: the noun that decides "
+    "the ending.",
+    alt="Two heat maps of attention weights, target words in rows, source words in "
+    "columns, with marks at the translated word and at the noun that decides the "
+    "ending.",
 )
 
 # %% [markdown]
@@ -205,7 +228,7 @@ widths = (2, 8, 32, 128, 512)
 
 def gradient(key_width, factor, draw):
     """Norm of the softmax's Jacobian for 64 random queries and 64 random keys."""
-    generator = run.generator("saturation", key_width, draw)
+    generator = stream(run.seed, "saturation", key_width, draw)
     scores = complexity.random_scores(key_width, 64, 64, generator)
     return complexity.softmax_gradient(factor * scores)
 
@@ -216,11 +239,15 @@ run.measure("transformer", "C6a", list(zip(undivided[-1], divided[-1], strict=Tr
 
 # %% tags=["hide-input"]
 run.figure(
-    figures.saturation_figure(widths, {"divided by √d_k": divided, "not divided": undivided}),
+    figures.saturation_figure(
+        widths, {"divided by √d_k": divided, "not divided": undivided}
+    ),
     "softmax-saturation",
-    caption="Gradient through the softmax of random scores (C6a): mean and range of forty draws.",
-    alt="Two curves against the key size: with the division the norm of the Jacobian does not "
-    "depend on the key size; without it the norm rises at first and then falls far below.",
+    caption="Gradient through the softmax of random scores (C6a): mean and range of "
+    "forty draws.",
+    alt="Two curves against the key size: with the division the norm of the Jacobian "
+    "does not depend on the key size; without it the norm rises at first and then "
+    "falls far below.",
 )
 
 # %% [markdown]
@@ -238,7 +265,12 @@ run.figure(
 
 # %% tags=["nbval-check-output"]
 print(attention.causal_mask(4).int().numpy())
-print(attention.padding_mask(torch.tensor([[5, 6, 0], [7, 8, 9]]), pad=0).int().squeeze().numpy())
+print(
+    attention.padding_mask(torch.tensor([[5, 6, 0], [7, 8, 9]]), pad=0)
+    .int()
+    .squeeze()
+    .numpy()
+)
 
 # %% [markdown]
 # ### Several heads
@@ -261,10 +293,17 @@ print(attention.padding_mask(torch.tensor([[5, 6, 0], [7, 8, 9]]), pad=0).int().
 show(attention.MultiHeadAttention.attend)
 
 # %% tags=["nbval-check-output"]
-x = torch.randn(2, 5, 8, generator=run.generator("example"))  # batch, time, width
+x = torch.randn(2, 5, 8, generator=stream(run.seed, "example"))  # batch, time, width
 heads = attention.MultiHeadAttention(width=8, heads=2)
 keys, values = heads.project(x)
-print("input", tuple(x.shape), "keys", tuple(keys.shape), "output", tuple(heads(x, x).shape))
+print(
+    "input",
+    tuple(x.shape),
+    "keys",
+    tuple(keys.shape),
+    "output",
+    tuple(heads(x, x).shape),
+)
 
 # %% [markdown]
 # ### Where am I?
@@ -295,10 +334,11 @@ print("squared length is d/2:", bool((table.square().sum(1) - 16).abs().max() < 
 run.figure(
     figures.positions_figure(32),
     "positions",
-    caption="Sinusoidal positions, d = 32. Right: the dot product of two positions depends on "
-    "their distance only, so the curves for two values of p coincide.",
-    alt="Left, a heat map of sines and cosines of falling frequency over sixty positions. Right, "
-    "two coinciding curves of the dot product against distance with a peak at zero.",
+    caption="Sinusoidal positions, d = 32. Right: the dot product of two positions "
+    "depends on their distance only, so the curves for two values of p coincide.",
+    alt="Left, a heat map of sines and cosines of falling frequency over sixty "
+    "positions. Right, two coinciding curves of the dot product against distance with "
+    "a peak at zero.",
 )
 
 # %% [markdown]
@@ -341,11 +381,15 @@ display(
 )
 
 # %% tags=["nbval-check-output"]
-config = model.TransformerConfig(13, width=32, layers=1, heads=4, hidden=128, dropout=0.0)
-small = model.Transformer(config, run.generator("small")).eval()
-batch = sequence_tasks.symbol_batch("reverse", 10, 8, 4, run.generator("strings"))
+config = model.TransformerConfig(
+    13, width=32, layers=1, heads=4, hidden=128, dropout=0.0
+)
+small = model.Transformer(config, stream(run.seed, "small")).eval()
+batch = sequence_tasks.symbol_batch("reverse", 10, 8, 4, stream(run.seed, "strings"))
 logits = small(batch.source, batch.target[:, :-1])
-print("source", tuple(batch.source.shape), "target in", tuple(batch.target[:, :-1].shape))
+print(
+    "source", tuple(batch.source.shape), "target in", tuple(batch.target[:, :-1].shape)
+)
 print("logits", tuple(logits.shape), "parameters", model.parameter_count(small))
 print("first source", batch.source[0].tolist())
 print("first target", batch.target[0].tolist())
@@ -367,7 +411,10 @@ print("first target", batch.target[0].tolist())
 
 # %% tags=["nbval-check-output"]
 lengths = (2, 4, 8, 16, 32, 64)
-layers = {"attention": complexity.self_attention(32, 4), "GRU": complexity.recurrent(32)}
+layers = {
+    "attention": complexity.self_attention(32, 4),
+    "GRU": complexity.recurrent(32),
+}
 print("positions      ", lengths)
 chains, paths = {}, {}
 for name, layer in layers.items():
@@ -376,8 +423,16 @@ for name, layer in layers.items():
     print(f"{name:10}chain", chains[name], "path", paths[name])
 
 # %%
-print(run.measure("transformer", "C9a", np.subtract(chains["attention"], chains["attention"][0])))
-print(run.measure("transformer", "C9b", np.subtract(paths["attention"], paths["attention"][0])))
+print(
+    run.measure(
+        "transformer", "C9a", np.subtract(chains["attention"], chains["attention"][0])
+    )
+)
+print(
+    run.measure(
+        "transformer", "C9b", np.subtract(paths["attention"], paths["attention"][0])
+    )
+)
 counted = [complexity.operations(layers["attention"], n, 32) for n in lengths]
 closed_form = [8 * n * 32**2 + 4 * n**2 * 32 for n in lengths]
 print(run.measure("transformer", "C9c", np.abs(np.subtract(counted, closed_form))))
@@ -427,14 +482,16 @@ print("a beam of one is greedy:", torch.equal(cached, beam))
 # must give the same numbers as ours, up to rounding.
 
 # %% tags=["nbval-check-output"]
-q, k, v = (torch.randn(3, 4, 6, 8, generator=run.generator("check", i)) for i in range(3))
+q, k, v = (
+    torch.randn(3, 4, 6, 8, generator=stream(run.seed, "check", i)) for i in range(3)
+)
 ours, _ = attention.scaled_dot_product_attention(q, k, v, attention.causal_mask(6))
 theirs = F.scaled_dot_product_attention(q, k, v, is_causal=True)
 print("attention agrees to 1e-5:", bool((ours - theirs).abs().max() < 1e-5))
 
 # %% tags=["nbval-check-output"]
-source = torch.randn(2, 9, 32, generator=run.generator("source"))
-target = torch.randn(2, 7, 32, generator=run.generator("target"))
+source = torch.randn(2, 9, 32, generator=stream(run.seed, "source"))
+target = torch.randn(2, 7, 32, generator=stream(run.seed, "target"))
 mask = attention.causal_mask(7)
 for norm in model.NORMS:
     settings = replace(config, norm=norm)
@@ -442,7 +499,7 @@ for norm in model.NORMS:
     with torch.no_grad():
         gap = (encoder(source) - library_layer(encoder)(source)).abs().max()
         print(f"{norm}-norm encoder layer agrees to 1e-5:", bool(gap < 1e-5))
-        # PyTorch's modules say True where attention is forbidden, the opposite of its kernel.
+        # PyTorch's modules say True where attention is forbidden, its kernel False.
         theirs = library_layer(decoder)(target, source, tgt_mask=~mask)
         gap = (decoder(target, source, mask) - theirs).abs().max()
         print(f"{norm}-norm decoder layer agrees to 1e-5:", bool(gap < 1e-5))
@@ -454,10 +511,15 @@ for norm in model.NORMS:
 # %% tags=["nbval-check-output"]
 changed = batch.target[:, :-1].clone()
 changed[:, 5] = 3 + (changed[:, 5] - 2) % 10
-blind = model.Transformer(replace(config, positions="none"), run.generator("blind")).eval()
-order = torch.randperm(8, generator=run.generator("order"))
+blind = model.Transformer(
+    replace(config, positions="none"), stream(run.seed, "blind")
+).eval()
+order = torch.randperm(8, generator=stream(run.seed, "order"))
 with torch.no_grad():
-    before, after = small(batch.source, batch.target[:, :-1]), small(batch.source, changed)
+    before, after = (
+        small(batch.source, batch.target[:, :-1]),
+        small(batch.source, changed),
+    )
     gap = blind.encode(batch.source)[:, order] - blind.encode(batch.source[:, order])
 print("earlier predictions are unchanged:", torch.equal(before[:, :5], after[:, :5]))
 print("later predictions are not:", not torch.equal(before[:, 5:], after[:, 5:]))
@@ -482,7 +544,9 @@ print("without positions, blind to order:", bool(gap.abs().max() < 1e-5))
 BRIEF = Recipe(steps=150, peak=0.01, warmup=50, dropout=0.0)
 brief = {
     name: [
-        run.unit(f"brief reverse {name} {s}", run_symbols, name, "reverse", BRIEF, s, 10, 12)
+        run.unit(
+            f"brief reverse {name} {s}", run_symbols, name, "reverse", BRIEF, s, 10, 12
+        )
         for s in seeds
     ]
     for name in MODELS
@@ -501,7 +565,9 @@ run.measure("transformer", "C2f", list(zip(*scores, strict=True)))
 LONGER = replace(BRIEF, steps=300)
 reversal = {
     (name, n): [
-        run.unit(f"reverse {n} {name} {s}", run_symbols, name, "reverse", LONGER, s, 10, n)
+        run.unit(
+            f"reverse {n} {name} {s}", run_symbols, name, "reverse", LONGER, s, 10, n
+        )
         for s in trained
     ]
     for n in (12, 24, 48)
@@ -511,7 +577,7 @@ reversal = {
 # %%
 scores = [
     [
-        exams.reversal_exam(name, LONGER, state, 24, run.generator("exam", s))
+        exams.reversal_exam(name, LONGER, state, 24, stream(run.seed, "exam", s))
         for s, state in keep(f"reverse-24-{name}", LONGER, reversal[name, 24]).items()
     ]
     for name in MODELS
@@ -519,21 +585,28 @@ scores = [
 run.measure("transformer", "C2a", list(zip(*scores, strict=True)))
 
 # %%
-by_length = {f"{name} {n}": [r["accuracy"] for r in reversal[name, n]] for name, n in reversal}
-lead = [np.subtract(by_length[f"transformer {n}"], by_length[f"recurrent {n}"]) for n in (24, 12)]
+by_length = {
+    f"{name} {n}": [r["accuracy"] for r in reversal[name, n]] for name, n in reversal
+}
+lead = [
+    np.subtract(by_length[f"transformer {n}"], by_length[f"recurrent {n}"])
+    for n in (24, 12)
+]
 run.measure("transformer", "C9d", list(zip(*lead, strict=True)))
 
 # %% tags=["hide-input"]
 lengths_kept = run.record("lengths", by_length if trained else {})
 run.figure(
     figures.reversal_figure(
-        {name: [r["losses"] for r in brief[name]] for name in MODELS}, lengths_kept.value or {}
+        {name: [r["losses"] for r in brief[name]] for name in MODELS},
+        lengths_kept.value or {},
     ),
     "reversal",
-    caption="Reversing strings (C2a, C2f, C9d): mean over five seeds with its 95 % interval. Left: "
-    "trained on this page. Right: from the larger profile.",
-    alt="Left, training loss against batches for Transformer and GRU on strings of twelve symbols. "
-    "Right, the share of right symbols against the length of the string for both.",
+    caption="Reversing strings (C2a, C2f, C9d): mean over five seeds with its 95 % "
+    "interval. Left: trained on this page. Right: from the larger profile.",
+    alt="Left, training loss against batches for Transformer and GRU on strings of "
+    "twelve symbols. Right, the share of right symbols against the length of the "
+    "string for both.",
 )
 
 # %% [markdown]
@@ -557,7 +630,7 @@ run.figure(
 # subject. English shows no gender, so the endings must be learnt noun by noun.
 
 # %% tags=["nbval-check-output"]
-for example in [clause, *language_pair.corpus(3, run.generator("examples"))]:
+for example in [clause, *language_pair.corpus(3, stream(run.seed, "examples"))]:
     print(" ".join(language_pair.english(example)))
     print("   ", " ".join(word.text for word in language_pair.translation(example)))
 
@@ -568,7 +641,9 @@ for example in [clause, *language_pair.corpus(3, run.generator("examples"))]:
 # %%
 scores = {name: [] for name in MODELS}
 for s in spoken["transformer"]:
-    exam = exams.new_sentences(int(s), PAIRS, run.sizes.exam, run.generator("exam", s))
+    exam = exams.new_sentences(
+        int(s), PAIRS, run.sizes.exam, stream(run.seed, "exam", s)
+    )
     for name in MODELS:
         scores[name].append(exams.language_exam(name, LANGUAGE, spoken[name][s], exam))
 print(run.measure("transformer", "C1", scores["transformer"]))
@@ -644,8 +719,8 @@ run.figure(
     "ablation",
     caption="One change at a time on the language pair (C6b, C7, C8, C10): five seeds "
     "(dots), mean and 95 % interval (diamonds). From the larger profile.",
-    alt="One row for each variant of the model, with five dots and a mean with its interval: left "
-    "the cross-entropy, right the share of sentences without a mistake.",
+    alt="One row for each variant of the model, with five dots and a mean with its "
+    "interval: left the cross-entropy, right the share of sentences without a mistake.",
 )
 
 # %% [markdown]
@@ -689,7 +764,9 @@ CAPTIONS = Recipe(
 SUBWORDS = TranslationSettings(run.sizes.pieces, run.sizes.tokens)
 device = run.device.type
 text = {
-    name: run.unit(f"multi30k {name}", run_translation, name, CAPTIONS, SUBWORDS, s, device)
+    name: run.unit(
+        f"multi30k {name}", run_translation, name, CAPTIONS, SUBWORDS, s, device
+    )
     for s in trained[:1]
     for name in MODELS
 }
@@ -699,8 +776,14 @@ run.measure("transformer", "C2c", list(zip(*groups, strict=True)))
 # %%
 book = run.record("multi30k", text)
 for name, r in (book.value or {}).items():
-    print(f"{name}, {r['parameters'] / 1e6:.2f} million parameters: BLEU {r['beam']:.1f} by beam")
-    print(f"  {r['greedy']:.1f} greedily, {r['last']:.1f} by beam without averaging checkpoints")
+    print(
+        f"{name}, {r['parameters'] / 1e6:.2f} million parameters: BLEU {r['beam']:.1f} "
+        f"by beam"
+    )
+    print(
+        f"  {r['greedy']:.1f} greedily, {r['last']:.1f} by beam without averaging "
+        f"checkpoints"
+    )
 for example in (book.value or {}).get("transformer", {}).get("examples", []):
     print("\nGerman:     ", example["source"])
     print("reference:  ", example["reference"])
@@ -768,16 +851,27 @@ def tried(name, task, peak):
     unit = f"rate {task} {name} {peak}"
     if task == "reverse":
         recipe = replace(BRIEF, peak=peak)
-        rows = [run.unit(f"{unit} {s}", run_symbols, name, task, recipe, s, 10, 12) for s in tuning]
+        rows = [
+            run.unit(f"{unit} {s}", run_symbols, name, task, recipe, s, 10, 12)
+            for s in tuning
+        ]
         return [row["accuracy"] for row in rows]
     if task == "language":
-        rows = language_runs(f"rate {peak}", name, replace(LANGUAGE, peak=peak), tuning[:1])
+        rows = language_runs(
+            f"rate {peak}", name, replace(LANGUAGE, peak=peak), tuning[:1]
+        )
         return [row["exact"] for row in rows]
     recipe = replace(CAPTIONS, steps=100, warmup=50, peak=peak)
-    return [run.unit(unit, try_rate, name, recipe, SUBWORDS, s, device) for s in tuning[:1]]
+    return [
+        run.unit(unit, try_rate, name, recipe, SUBWORDS, s, device) for s in tuning[:1]
+    ]
 
 
-GRID = {"reverse": (1e-3, 3e-3, 1e-2), "language": (1e-3, 3e-3, 1e-2), "multi30k": (1e-3, 3e-3)}
+GRID = {
+    "reverse": (1e-3, 3e-3, 1e-2),
+    "language": (1e-3, 3e-3, 1e-2),
+    "multi30k": (1e-3, 3e-3),
+}
 search = {
     f"{task}, peak {peak:g}": {name: tried(name, task, peak) for name in MODELS}
     for task, peaks in GRID.items()
@@ -785,7 +879,9 @@ search = {
 }
 found = run.record("search", search if tuning else {})
 for label, row in (found.value or {}).items():
-    print(f"{label:22}", "  ".join(f"{name} {np.mean(row[name]):.3f}" for name in MODELS))
+    print(
+        f"{label:22}", "  ".join(f"{name} {np.mean(row[name]):.3f}" for name in MODELS)
+    )
 
 # %% [markdown]
 # Twice the time on strings of 12 symbols (300 batches; share of strings without a mistake, mean
@@ -794,13 +890,17 @@ for label, row in (found.value or {}).items():
 # %%
 tasks = {
     (task, name): [
-        run.unit(f"{task} 12 {name} {s}", run_symbols, name, task, LONGER, s, 10, 12)["exact"]
+        run.unit(f"{task} 12 {name} {s}", run_symbols, name, task, LONGER, s, 10, 12)[
+            "exact"
+        ]
         for s in trained
     ]
     for task in sequence_tasks.TASKS
     for name in MODELS
 }
-longer = run.record("tasks", {f"{t}, {n}": v for (t, n), v in tasks.items()} if trained else {})
+longer = run.record(
+    "tasks", {f"{t}, {n}": v for (t, n), v in tasks.items()} if trained else {}
+)
 for label, values in (longer.value or {}).items():
     print(f"{label:22} {np.mean(values):.3f}  [{min(values):.3f}, {max(values):.3f}]")
 
@@ -837,7 +937,9 @@ for label, values in (longer.value or {}).items():
 unseeing = replace(BRIEF, steps=100, positions="none")
 for task in sequence_tasks.TASKS:
     result = run_symbols("transformer", task, unseeing, 0, 10, 8)
-    print(f"{task:8} share of right symbols without positions: {result['accuracy']:.2f}")
+    print(
+        f"{task:8} share of right symbols without positions: {result['accuracy']:.2f}"
+    )
 
 # %% [markdown]
 # **2.** Attention weights describe; an intervention tests. Replace *cats* by *dogs* in the
@@ -857,7 +959,11 @@ for subject in (cats, replace(cats, noun=0)):
     asked = language_pair.Clause(replace(subject, near=dog), verb=0, object=bird)
     question = language_pair.clause_batch([asked])
     answer = decoding.greedy(speaker, question.source, 20)[0].tolist()
-    print(" ".join(language_pair.english(asked)), "->", " ".join(words[i] for i in answer if i > 2))
+    print(
+        " ".join(language_pair.english(asked)),
+        "->",
+        " ".join(words[i] for i in answer if i > 2),
+    )
 
 # %% [markdown]
 # **3.** Make a head that always looks exactly three positions back, without training, from the
@@ -877,7 +983,9 @@ signal = attention.sinusoidal_positions(30, 32)
 for c in (1, 2, 4, 8):
     asking = c * signal @ attention.shift_matrix(-3, 32).T
     _, found = attention.scaled_dot_product_attention(asking, c * signal, signal)
-    back = found.diagonal(-3)  # the weight that the query at p gives to the key at p - 3
+    back = found.diagonal(
+        -3
+    )  # the weight that the query at p gives to the key at p - 3
     print(f"c = {c}: weight three back between {back.min():.3f} and {back.max():.3f}")
 
 # %% [markdown]

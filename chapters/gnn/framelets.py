@@ -40,12 +40,17 @@ from src.common.graphs.generators import stochastic_block_model, with_class_feat
 from src.common.graphs.graph import Graph, normalised_laplacian
 from src.common.graphs.splits import split_per_class
 from src.common.training.loop import seeded
+from src.common.training.streams import stream
 from src.gnn.framelets import figures, plan
 from src.gnn.framelets.convolution import UFGConv, soft_shrinkage
 from src.gnn.framelets.experiments import curves, train_once, untouched_share
 from src.gnn.framelets.filter_banks import FILTER_BANKS
 from src.gnn.framelets.pooling import framelet_pool
-from src.gnn.framelets.transform import FrameletTransform, exact_operators, exact_response
+from src.gnn.framelets.transform import (
+    FrameletTransform,
+    exact_operators,
+    exact_response,
+)
 
 # %% [markdown]
 # All sizes stand in one place. `quick` trains on small random graphs and shows what the `cpu`
@@ -53,9 +58,12 @@ from src.gnn.framelets.transform import FrameletTransform, exact_operators, exac
 
 # %%
 SIZES = {
-    "quick": {"data": ("blocks",), "models": ("MLP", "GCN", "UFG-R", "UFG-S", "UFG-R, n = 6"),
-              "others": (), "seeds": 8, "curves": 2, "disturbed": 8, "noise": (2.0, 4.0),
-              "rewired": (0.2, 0.4), "released": 0, "pooling": (), "splits": 0, "truth": True,
+    "quick": {"data": ("blocks",), "models": ("MLP", "GCN", "UFG-R", "UFG-S", "UFG-R, "
+                                                                              "n = 6"),
+              "others": (), "seeds": 8, "curves": 2, "disturbed": 8,
+              "noise": (2.0, 4.0),
+              "rewired": (0.2, 0.4), "released": 0, "pooling": (), "splits": 0,
+              "truth": True,
               "larger": False},
     "cpu": {"data": ("cora", "citeseer"),
             "models": ("MLP", "GCN", "GAT", "UFG-R", "UFG-S", "UFG-R, n = 6"),
@@ -64,12 +72,15 @@ SIZES = {
             "released": 20, "pooling": ("proteins-tu", "mutag"), "splits": 20,
             "truth": True, "larger": True},
     "gpu": {"data": ("pubmed",), "models": ("MLP", "GCN", "GAT", "UFG-R", "UFG-S"),
-            "others": (), "seeds": 20, "curves": 0, "disturbed": 0, "noise": (), "rewired": (),
+            "others": (), "seeds": 20, "curves": 0, "disturbed": 0, "noise": (),
+            "rewired": (),
             "released": 0, "pooling": ("proteins-tu", "nci1"), "splits": 20,
             "truth": False, "larger": True},
 }  # fmt: skip
 run = start("gnn/framelets", profile=profile, seed=seed, sizes=SIZES)
-torch.set_num_threads(1)  # products this small only lose by being shared between processors
+torch.set_num_threads(
+    1
+)  # products this small only lose by being shared between processors
 device = run.device.type
 run
 
@@ -87,20 +98,30 @@ run
 club = networkx.karate_club_graph()
 karate = Graph.from_networkx(club)
 side = torch.tensor([1.0 if club.nodes[v]["club"] == "Mr. Hi" else -1.0 for v in club])
-noise = torch.randn(karate.num_nodes, generator=run.generator("karate"))
+noise = torch.randn(karate.num_nodes, generator=stream(run.seed, "karate"))
 signal = (side + 0.6 * noise).double()
 
 laplacian = normalised_laplacian(karate, torch.float64).to_dense()  # defined below
-operators = exact_operators(laplacian, "haar", levels=2)  # (3, 34, 34), one matrix a band
+operators = exact_operators(
+    laplacian, "haar", levels=2
+)  # (3, 34, 34), one matrix a band
 bands = operators @ signal
-back = torch.einsum("bvu,bv->u", operators, bands)  # the transposed matrices put it together
-print("bands", tuple(bands.shape), " back again to rounding:", bool(torch.allclose(back, signal)))
+back = torch.einsum(
+    "bvu,bv->u", operators, bands
+)  # the transposed matrices put it together
+print(
+    "bands",
+    tuple(bands.shape),
+    " back again to rounding:",
+    bool(torch.allclose(back, signal)),
+)
 
 # %% tags=["hide-input"]
 names = ("smooth band", "detail, level 1", "detail, level 2")
 shares = bands.square().sum(1) / signal.square().sum()
 panels = {"signal": signal} | {
-    f"{name}: {share:.0%}": band for name, share, band in zip(names, shares, bands, strict=True)
+    f"{name}: {share:.0%}": band
+    for name, share, band in zip(names, shares, bands, strict=True)
 }
 places = networkx.spring_layout(club, seed=4)
 places = np.array([places[v] for v in club])
@@ -108,11 +129,12 @@ edges = karate.edge_index.numpy()
 run.figure(
     figures.graph_figure(places, edges, {k: v.numpy() for k, v in panels.items()}),
     "bands",
-    caption="A noisy signal on Zachary's karate club and its three bands, with their shares of the "
-    "energy (C2a). Most of the two sides is in the smooth band, most of the noise in the details; "
-    "but not all of either.",
-    alt="Four drawings of the same small graph: a signal of mixed colours; its smooth band, red on "
-    "one side and blue on the other; two bands of detail whose colours alternate.",
+    caption="A noisy signal on Zachary's karate club and its three bands, with their "
+    "shares of the energy (C2a). Most of the two sides is in the smooth band, most of "
+    "the noise in the details; but not all of either.",
+    alt="Four drawings of the same small graph: a signal of mixed colours; its smooth "
+    "band, red on one side and blue on the other; two bands of detail whose colours "
+    "alternate.",
 )
 
 # %% [markdown]
@@ -142,7 +164,9 @@ run.figure(
 eigenvalues, vectors = torch.linalg.eigh(laplacian)
 modes = {}
 for k in (0, 1, 11, 33):
-    mode = vectors[:, k] * vectors[0, k].sign()  # a sign is arbitrary; let node 0 be positive
+    mode = (
+        vectors[:, k] * vectors[0, k].sign()
+    )  # a sign is arbitrary; let node 0 be positive
     changed = (mode[edges[0]] * mode[edges[1]] < 0).double().mean()
     modes[f"λ = {abs(eigenvalues[k]):.2f}\n{changed:.0%} sign changes"] = mode.numpy()
 
@@ -150,10 +174,12 @@ for k in (0, 1, 11, 33):
 run.figure(
     figures.graph_figure(places, edges, modes),
     "frequencies",
-    caption="Four of the 34 eigenvectors of the karate club's Laplacian, with the share of edges "
-    "along which the sign changes. The second one nearly finds the two sides.",
-    alt="Four drawings of the small graph: one colour everywhere, darker at the hubs; two halves; "
-    "and two patterns in which neighbours have opposite colours more and more often.",
+    caption="Four of the 34 eigenvectors of the karate club's Laplacian, with the "
+    "share of edges along which the sign changes. The second one nearly finds the two "
+    "sides.",
+    alt="Four drawings of the small graph: one colour everywhere, darker at the hubs; "
+    "two halves; and two patterns in which neighbours have opposite colours more and "
+    "more often.",
 )
 
 # %% [markdown]
@@ -178,10 +204,10 @@ for name, bank in FILTER_BANKS.items():
 run.figure(
     figures.filter_figure(frequency.numpy(), drawn),
     "filters",
-    caption="The three filter banks. The squares add up to 1 everywhere: what the low-pass filter "
-    "lets go, the others keep.",
-    alt="Three panels with a falling low-pass curve, one to three high-pass curves that rise or "
-    "have a hump, and a flat black line at one.",
+    caption="The three filter banks. The squares add up to 1 everywhere: what the "
+    "low-pass filter lets go, the others keep.",
+    alt="Three panels with a falling low-pass curve, one to three high-pass curves "
+    "that rise or have a hump, and a flat black line at one.",
 )
 
 # %% [markdown]
@@ -254,10 +280,18 @@ show(FrameletTransform._analyse, FrameletTransform._synthesise)
 
 # %% tags=["nbval-check-output"]
 path = Graph.from_edges(torch.tensor([[0, 1, 2], [1, 2, 3]]), num_nodes=4)
-transform = FrameletTransform(normalised_laplacian(path, torch.float64), coefficients=12)
+transform = FrameletTransform(
+    normalised_laplacian(path, torch.float64), coefficients=12
+)
 jump = torch.tensor([[1.0], [1.0], [-1.0], [-1.0]], dtype=torch.float64)
 coefficients = transform.analysis(jump)
-print("x", tuple(jump.shape), " coefficients", tuple(coefficients.shape), "(block, node, signal)")
+print(
+    "x",
+    tuple(jump.shape),
+    " coefficients",
+    tuple(coefficients.shape),
+    "(block, node, signal)",
+)
 for block, row in zip(transform.blocks, coefficients[..., 0], strict=True):
     print(block, row.numpy().round(2).tolist())
 print("synthesis", transform.synthesis(coefficients).numpy().round(6).ravel().tolist())
@@ -280,7 +314,9 @@ grid = Graph.from_networkx(networkx.grid_2d_graph(6, 6))
 random = Graph.from_networkx(networkx.gnp_random_graph(50, 0.2, seed=run.seed))
 star = Graph.from_networkx(networkx.star_graph(11))
 GRAPHS = {"karate": karate, "grid": grid, "random": random, "star": star}
-dense = {k: normalised_laplacian(g, torch.float64).to_dense() for k, g in GRAPHS.items()}
+dense = {
+    k: normalised_laplacian(g, torch.float64).to_dense() for k, g in GRAPHS.items()
+}
 
 
 def judge(claim, samples):
@@ -294,13 +330,15 @@ for matrix in dense.values():
         for levels in (1, 2, 3, 4):
             for dilation in (1.5, 2.0, 2.5):
                 w = exact_operators(matrix, bank, levels, dilation)
-                residues.append(float(((w.mT @ w).sum(0) - torch.eye(len(matrix))).abs().max()))
+                residues.append(
+                    float(((w.mT @ w).sum(0) - torch.eye(len(matrix))).abs().max())
+                )
 judge("C1a", residues if run.sizes.truth else [])
 
 
 # %%
 def fast_operators(graph, n):
-    """The matrices of the fast Haar transform with n coefficients: (3, nodes, nodes)."""
+    """Return the fast Haar transform with n coefficients as (3, nodes, nodes)."""
     fast = FrameletTransform(normalised_laplacian(graph, torch.float64), coefficients=n)
     return fast.analysis(torch.eye(graph.num_nodes, dtype=torch.float64))
 
@@ -309,7 +347,9 @@ counts = (2, 3, 4, 6, 8, 10, 12)
 apart = {
     name: [
         float(
-            torch.linalg.matrix_norm(fast_operators(g, n) - exact_operators(dense[name]), 2).max()
+            torch.linalg.matrix_norm(
+                fast_operators(g, n) - exact_operators(dense[name]), 2
+            ).max()
         )
         for n in counts
     ]
@@ -322,8 +362,12 @@ for n, error in zip(counts, apart["karate"], strict=True):
 # %%
 spectra = []
 for graph in GRAPHS.values():
-    fast = FrameletTransform(normalised_laplacian(graph, torch.float64), coefficients=20)
-    h = torch.randn(graph.num_nodes, 4, generator=run.generator("h"), dtype=torch.float64)
+    fast = FrameletTransform(
+        normalised_laplacian(graph, torch.float64), coefficients=20
+    )
+    h = torch.randn(
+        graph.num_nodes, 4, generator=stream(run.seed, "h"), dtype=torch.float64
+    )
     where = torch.zeros(graph.num_nodes, dtype=torch.long)
     pooled = framelet_pool(fast, h, where, 1, "spectrum").reshape(fast.num_blocks, 4)
     energy = h.square().sum(0)
@@ -348,11 +392,13 @@ for name, values in signals.items():
 run.figure(
     figures.energy_figure(energies, names),
     "energy",
-    caption="The energy in the three bands, as a share of that of the signal, with exact filters "
-    "and with polynomials of degree one. Exact filters divide the energy (C2a); with n = 2 smooth "
-    "signals gain and rough ones lose. Four signals on one graph.",
-    alt="Pairs of stacked bars: with exact filters all end at one; with n of two the bar of the "
-    "smoothest signal ends at one and a half, that of the roughest below one.",
+    caption="The energy in the three bands, as a share of that of the signal, with "
+    "exact filters and with polynomials of degree one. Exact filters divide the energy "
+    "(C2a); with n = 2 smooth signals gain and rough ones lose. Four signals on one "
+    "graph.",
+    alt="Pairs of stacked bars: with exact filters all end at one; with n of two the "
+    "bar of the smoothest signal ends at one and a half, that of the roughest below "
+    "one.",
 )
 
 # %% [markdown]
@@ -363,9 +409,14 @@ run.figure(
 line = torch.linspace(0, 2, 401, dtype=torch.float64)
 gains = {"exact": exact_response(line).square().sum(0)}
 for n in (2, 3, 4, 6):
-    fast = FrameletTransform(normalised_laplacian(karate, torch.float64), coefficients=n)
+    fast = FrameletTransform(
+        normalised_laplacian(karate, torch.float64), coefficients=n
+    )
     gains[f"n = {n}"] = fast.response(line).square().sum(0)
-    print(f"n = {n}: between {gains[f'n = {n}'].min():.3f} and {gains[f'n = {n}'].max():.3f}")
+    print(
+        f"n = {n}: between {gains[f'n = {n}'].min():.3f} "
+        f"and {gains[f'n = {n}'].max():.3f}"
+    )
 losses = []
 for graph in GRAPHS.values():
     w = fast_operators(graph, 2)
@@ -375,13 +426,17 @@ judge("C1c", losses if run.sizes.truth else [])
 # %% tags=["hide-input"]
 blocks = dict(zip(names, exact_response(line).numpy(), strict=True))
 run.figure(
-    figures.response_figure(line.numpy(), blocks, {k: v.numpy() for k, v in gains.items()}),
+    figures.response_figure(
+        line.numpy(), blocks, {k: v.numpy() for k, v in gains.items()}
+    ),
     "gain",
-    caption="Left: the exact blocks of the Haar bank with two levels. Right: what synthesis after "
-    "analysis does to each frequency, for polynomials with n coefficients (C1c). It holds for "
-    "every graph; which frequencies a graph has, and which matter, it does not say.",
-    alt="Left: a falling curve and two curves with humps. Right: flat lines at one for exact "
-    "filters and for n of four and six; the curve of n = 2 falls from 1.57 to 0.64.",
+    caption="Left: the exact blocks of the Haar bank with two levels. Right: what "
+    "synthesis after analysis does to each frequency, for polynomials with n "
+    "coefficients (C1c). It holds for every graph; which frequencies a graph has, and "
+    "which matter, it does not say.",
+    alt="Left: a falling curve and two curves with humps. Right: flat lines at one for "
+    "exact filters and for n of four and six; the curve of n = 2 falls from 1.57 to "
+    "0.64.",
 )
 
 # %% [markdown]
@@ -423,15 +478,19 @@ show(UFGConv.coefficients, UFGConv.forward)
 
 # %% tags=["nbval-check-output"]
 def layer_of(n):
-    """A framelet layer on the karate club with theta = 1, no activation, and n coefficients."""
-    transform = FrameletTransform(normalised_laplacian(karate, torch.float64), coefficients=n)
-    with seeded(run.generator("layer")):
+    """Return a framelet layer on the club: theta = 1, no activation, n coefficients."""
+    transform = FrameletTransform(
+        normalised_laplacian(karate, torch.float64), coefficients=n
+    )
+    with seeded(stream(run.seed, "layer")):
         layer = UFGConv(5, 3, transform, activation="none")
     torch.nn.init.ones_(layer.theta)
     return layer
 
 
-x = torch.randn(karate.num_nodes, 5, generator=run.generator("identity"), dtype=torch.float64)
+x = torch.randn(
+    karate.num_nodes, 5, generator=stream(run.seed, "identity"), dtype=torch.float64
+)
 for n in (2, 12):
     layer = layer_of(n)
     difference = (layer(x) - x @ layer.weight).norm() / (x @ layer.weight).norm()
@@ -478,12 +537,14 @@ for label, found in {
 # %%
 def denoised_errors(spikes, thresholds, seed):
     """Mean squared errors of a noisy block signal after shrinkage, one a threshold."""
-    draw = run.generator("denoise", seed)
+    draw = stream(run.seed, "denoise", seed)
     graph = stochastic_block_model((60, 60, 60), 0.12, 0.02, draw)
     truth = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)[graph.y]
     truth[torch.randperm(180, generator=draw)[:9]] += spikes
     noisy = truth + 2 * torch.randn(180, generator=draw, dtype=torch.float64)
-    fast = FrameletTransform(normalised_laplacian(graph, torch.float64), coefficients=12)
+    fast = FrameletTransform(
+        normalised_laplacian(graph, torch.float64), coefficients=12
+    )
     c = fast.analysis(noisy[:, None])
     kept = [torch.cat([c[:1], soft_shrinkage(c[1:], tau)]) for tau in thresholds]
     return [float((fast.synthesis(k)[:, 0] - truth).square().mean()) for k in kept]
@@ -491,19 +552,27 @@ def denoised_errors(spikes, thresholds, seed):
 
 thresholds = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0)
 panels, levels = {}, {}
-for title, spikes in {"constant in each group": 0.0, "some nodes stand out by 12": 12.0}.items():
-    errors = np.array([denoised_errors(spikes, (*thresholds, 1e9), k) for k in range(10)]).T
-    panels[title], levels[title] = errors[:-1], {"all details removed": errors[-1].mean()}
+for title, spikes in {
+    "constant in each group": 0.0,
+    "some nodes stand out by 12": 12.0,
+}.items():
+    errors = np.array(
+        [denoised_errors(spikes, (*thresholds, 1e9), k) for k in range(10)]
+    ).T
+    panels[title], levels[title] = (
+        errors[:-1],
+        {"all details removed": errors[-1].mean()},
+    )
 
 # %% tags=["hide-input"]
 run.figure(
     figures.denoising_figure(thresholds, panels, levels),
     "denoising",
-    caption="Error of a noisy signal (at τ = 0: that of the noise) after shrinkage of its details; "
-    "mean and 95 % interval over ten graphs. No network is trained here.",
-    alt="Two panels of error against threshold. Left: the curve falls from 4 to the dotted line of "
-    "removing all details. Right: it falls and rises again, with its lowest point far below "
-    "that line.",
+    caption="Error of a noisy signal (at τ = 0: that of the noise) after shrinkage of "
+    "its details; mean and 95 % interval over ten graphs. No network is trained here.",
+    alt="Two panels of error against threshold. Left: the curve falls from 4 to the "
+    "dotted line of removing all details. Right: it falls and rises again, with its "
+    "lowest point far below that line.",
 )
 
 # %% [markdown]
@@ -533,7 +602,7 @@ show(train_once)
 
 # %%
 def settings_of(data):
-    """The tuned settings of the models for one data set, and how well each trial did."""
+    """Return the models' tuned settings for a data set, and how each trial did."""
     if data == "blocks":
         return plan.BLOCK_SETTINGS, {}
     names = run.sizes.models if data == main else run.sizes.others
@@ -558,7 +627,9 @@ for data in run.sizes.data:
 # %%
 def pairs(one, other, data=main):
     """Rows (one model, another), a seed each."""
-    return list(zip(scores[data][one]["test"], scores[data][other]["test"], strict=True))
+    return list(
+        zip(scores[data][one]["test"], scores[data][other]["test"], strict=True)
+    )
 
 
 judge("C3a", pairs("UFG-R", "GCN"))
@@ -568,18 +639,20 @@ judge("C4a", pairs("UFG-S", "UFG-R"))
 judge("C3d", pairs("UFG-R, n = 6", "UFG-R") if run.sizes.truth else [])
 
 # %% tags=["hide-input"]
-tests = {plan.TITLES[d]: {m: row["test"] for m, row in s.items()} for d, s in scores.items()}
+tests = {
+    plan.TITLES[d]: {m: row["test"] for m, row in s.items()} for d, s in scores.items()
+}
 kept_scores = run.record("scores", tests if run.sizes.larger else {})
 print(kept_scores.source)
 run.figure(
     figures.score_figure(tests | (kept_scores.value or {})),
     "accuracy",
-    caption="Test accuracy of every seed (grey), mean and 95 % interval (C3, C4a, C6b, C6c). The "
-    "models above are tuned with equal budgets; the last rows are controls. Cora and CiteSeer come "
-    "from the cpu profile. In the block models most grey spread is that of the graphs, which "
-    "the paired claims take out.",
-    alt="Panels with a row for each model. The graph models lie close together and far above the "
-    "MLP; the framelet network with accurate filters falls towards the MLP.",
+    caption="Test accuracy of every seed (grey), mean and 95 % interval (C3, C4a, C6b, "
+    "C6c). The models above are tuned with equal budgets; the last rows are controls. "
+    "Cora and CiteSeer come from the cpu profile. In the block models most grey spread "
+    "is that of the graphs, which the paired claims take out.",
+    alt="Panels with a row for each model. The graph models lie close together and far "
+    "above the MLP; the framelet network with accurate filters falls towards the MLP.",
 )
 
 # %% [markdown]
@@ -601,8 +674,10 @@ judge("C3c", released["UFG-R"]["test"] if released else [])
 
 
 def smoothing(bank, n):
-    """By how much the most amplified frequency is above the most damped one, in one pass."""
-    fast = FrameletTransform(normalised_laplacian(karate, torch.float64), bank, coefficients=n)
+    """Return the largest gain of a frequency over the smallest, in one pass."""
+    fast = FrameletTransform(
+        normalised_laplacian(karate, torch.float64), bank, coefficients=n
+    )
     gain = fast.response(line).square().sum(0)
     return float(gain.max() / gain.min())
 
@@ -621,11 +696,12 @@ levels = {f"{m}, tuned": np.mean(cora[m]) for m in ("GCN", "MLP") if m in cora}
 run.figure(
     figures.smoothing_figure(found, levels),
     "smoothing",
-    caption="UFGConv-R on Cora (cpu profile): accuracy against the smoothing of its transform, for "
-    "three banks; the number beside a point is n. A transform without loss has smoothing 1. Ten "
-    "seeds, twenty for Haar with n = 2; settings are the released ones, not tuned for each point.",
-    alt="Points that rise from the level of the MLP at smoothing one to that of the GCN at two and "
-    "more, whichever of three filter banks they belong to.",
+    caption="UFGConv-R on Cora (cpu profile): accuracy against the smoothing of its "
+    "transform, for three banks; the number beside a point is n. A transform without "
+    "loss has smoothing 1. Ten seeds, twenty for Haar with n = 2; settings are the "
+    "released ones, not tuned for each point.",
+    alt="Points that rise from the level of the MLP at smoothing one to that of the "
+    "GCN at two and more, whichever of three filter banks they belong to.",
 )
 
 # %% [markdown]
@@ -675,10 +751,11 @@ trades = {
 run.figure(
     figures.trade_figure(trades),
     "compression",
-    caption="Accuracy of UFGConv-S and the share of its coefficients that are kept, by threshold; "
-    "'all' removes every detail (C6). Mean and 95 % interval over graphs or seeds. Dotted: half.",
-    alt="Above, accuracies that hardly change with the threshold; below, bars that fall from all "
-    "coefficients to the third that is the smooth block.",
+    caption="Accuracy of UFGConv-S and the share of its coefficients that are kept, by "
+    "threshold; 'all' removes every detail (C6). Mean and 95 % interval over graphs or "
+    "seeds. Dotted: half.",
+    alt="Above, accuracies that hardly change with the threshold; below, bars that "
+    "fall from all coefficients to the third that is the smooth block.",
 )
 
 # %% [markdown]
@@ -723,7 +800,9 @@ print("a decay 20 times weaker:  ", [round(weaker[k], 2) for k in (49, 99, 199)]
 # %%
 watched = {
     plan.TITLES[main]: {
-        name: run.unit(f"curve {main} {name}", curves, main, recipe, seeds[: run.sizes.curves])
+        name: run.unit(
+            f"curve {main} {name}", curves, main, recipe, seeds[: run.sizes.curves]
+        )
         for name, recipe in (plan.CURVES.items() if run.sizes.curves else ())
     }
 }
@@ -743,12 +822,12 @@ print(kept_curves.source)
 run.figure(
     figures.training_figure(watched | (kept_curves.value or {}), expected),
     "collapse",
-    caption="Above: test accuracy by epoch, released settings, mean over seeds (C3e). Below: mean "
-    "size of θ; dotted: Adam with nothing but weight decay, at learning rate 0.01. Single runs "
-    "fall at different epochs, which the mean blurs.",
-    alt="Above, the accuracy of UFG-R rises and falls again after about a hundred epochs; without "
-    "decay on theta, and for UFG-S, it stays. Below, theta falls along the dotted line, except "
-    "where it is not decayed.",
+    caption="Above: test accuracy by epoch, released settings, mean over seeds (C3e). "
+    "Below: mean size of θ; dotted: Adam with nothing but weight decay, at learning "
+    "rate 0.01. Single runs fall at different epochs, which the mean blurs.",
+    alt="Above, the accuracy of UFG-R rises and falls again after about a hundred "
+    "epochs; without decay on theta, and for UFG-S, it stays. Below, theta falls along "
+    "the dotted line, except where it is not decayed.",
 )
 
 # %% [markdown]
@@ -800,14 +879,18 @@ labels = {"noise": "noise on the features (sd)", "rewired": "share of edges rewi
 # %% tags=["hide-input"]
 shown = {"block models": with_undisturbed(noisy)} if not run.sizes.larger else {}
 shown |= {"Cora": kept_noise.value} if kept_noise.value else {}
-panels = {f"{data}, {kind}": rows for data, k in shown.items() for kind, rows in k.items()}
+panels = {
+    f"{data}, {kind}": rows for data, k in shown.items() for kind, rows in k.items()
+}
 run.figure(
     figures.curve_figure(panels, {t: labels[t.split(", ")[1]] for t in panels}),
     "noise",
-    caption="Test accuracy with noise on the features (left) and with rewired edges (right), mean "
-    "and 95 % interval (C5). Settings were tuned without noise. The features of the block models "
-    "have noise of 2 to begin with; a word of Cora is 0 or 1.",
-    alt="Panels in which three curves, GCN, UFG-R and UFG-S, fall together from left to right.",
+    caption="Test accuracy with noise on the features (left) and with rewired edges "
+    "(right), mean and 95 % interval (C5). Settings were tuned without noise. The "
+    "features of the block models have noise of 2 to begin with; a word of Cora is 0 "
+    "or 1.",
+    alt="Panels in which three curves, GCN, UFG-R and UFG-S, fall together from left "
+    "to right.",
 )
 
 # %% [markdown]
@@ -835,11 +918,22 @@ run.figure(
 # %% tags=["nbval-check-output"]
 cycle = Graph.from_networkx(networkx.cycle_graph(12))
 for name, graph in {"cycle": cycle, "star": GRAPHS["star"]}.items():
-    fast = FrameletTransform(normalised_laplacian(graph, torch.float64), coefficients=20)
-    h = torch.randn(12, 3, generator=run.generator("pool"), dtype=torch.float64)
-    pooled = framelet_pool(fast, h, torch.zeros(12, dtype=torch.long), 1, "sum").reshape(3, 3)
+    fast = FrameletTransform(
+        normalised_laplacian(graph, torch.float64), coefficients=20
+    )
+    h = torch.randn(12, 3, generator=stream(run.seed, "pool"), dtype=torch.float64)
+    pooled = framelet_pool(
+        fast, h, torch.zeros(12, dtype=torch.long), 1, "sum"
+    ).reshape(3, 3)
     plain, details = bool(torch.allclose(pooled[0], h.sum(0))), pooled[1:].abs().max()
-    print(name, tuple(h.shape), "->", tuple(pooled.shape), "smooth block is the plain sum:", plain)
+    print(
+        name,
+        tuple(h.shape),
+        "->",
+        tuple(pooled.shape),
+        "smooth block is the plain sum:",
+        plain,
+    )
     print("  some detail is pooled to more than rounding:", bool(details > 1e-9))
 
 # %% [markdown]
@@ -852,9 +946,15 @@ splits = [100 * run.seed + k for k in range(run.sizes.splits)]
 pools = {d: plan.pooled(run.unit, d, plan.READOUTS, splits) for d in run.sizes.pooling}
 for claim, name in {"C2b": "UFG sum", "C2c": "UFG spectrum"}.items():
     found = pools.get("proteins-tu")
-    rows = list(zip(found[name]["test"], found["sum"]["test"], strict=True)) if found else []
+    rows = (
+        list(zip(found[name]["test"], found["sum"]["test"], strict=True))
+        if found
+        else []
+    )
     judge(claim, rows)
-pooled = {plan.TITLES[d]: {r: row["test"] for r, row in s.items()} for d, s in pools.items()}
+pooled = {
+    plan.TITLES[d]: {r: row["test"] for r, row in s.items()} for d, s in pools.items()
+}
 kept_pools = run.record("pooling", pooled)
 print(kept_pools.source)
 
@@ -862,10 +962,11 @@ print(kept_pools.source)
 run.figure(
     figures.score_figure(kept_pools.value or {}),
     "pooling",
-    caption="Test accuracy of readouts on the same network: every split (grey), mean and 95 % "
-    "interval (C2b, C2c; cpu profile). A test set of PROTEINS has 111 graphs, so one split alone "
-    "is uncertain by four points; the claims compare within splits.",
-    alt="Two panels with six readouts each; sums and framelet readouts lie close together.",
+    caption="Test accuracy of readouts on the same network: every split (grey), mean "
+    "and 95 % interval (C2b, C2c; cpu profile). A test set of PROTEINS has 111 graphs, "
+    "so one split alone is uncertain by four points; the claims compare within splits.",
+    alt="Two panels with six readouts each; sums and framelet readouts lie close "
+    "together.",
 )
 
 # %% [markdown]
@@ -915,10 +1016,15 @@ table = {
 again = run.sizes.models if run.sizes.released else ()
 repeated = plan.tuned_settings(run.unit, "blocks", again)
 for name, row in repeated.items():
-    print(name, "block models, the same choice:", row["best"] == plan.BLOCK_SETTINGS[name])
+    print(
+        name, "block models, the same choice:", row["best"] == plan.BLOCK_SETTINGS[name]
+    )
 kept = run.record("settings", table)
 print(kept.source)
-rows = [[name, *(f"{value:.3g}" for value in row)] for name, row in (kept.value or {}).items()]
+rows = [
+    [name, *(f"{value:.3g}" for value in row)]
+    for name, row in (kept.value or {}).items()
+]
 Table(["data, model", "learning rate", "weight decay", "dropout", "validation"], rows)
 
 # %% [markdown]
@@ -976,7 +1082,9 @@ Table(["Cora, released settings", "best epoch", "last epoch", "kept", "seeds"], 
 # %% tags=["hide-cell"]
 for bank in ("haar", "linear", "quadratic"):
     for n in (2, 3, 4, 5):
-        fast = FrameletTransform(normalised_laplacian(karate, torch.float64), bank, coefficients=n)
+        fast = FrameletTransform(
+            normalised_laplacian(karate, torch.float64), bank, coefficients=n
+        )
         gain = fast.response(line).square().sum(0)
         print(f"{bank:9} n = {n}: {gain.min():.3f} to {gain.max():.3f}")
 
@@ -995,10 +1103,15 @@ for bank in ("haar", "linear", "quadratic"):
 # %% tags=["hide-cell"]
 found = {"as it is": [], "no details": []}
 for seed in range(3):
-    graph = stochastic_block_model((60, 60, 60), 0.02, 0.12, run.generator("other", seed))
-    graph = with_class_features(graph, 8, 2.0, run.generator("other features", seed))
-    graph = split_per_class(graph, 5, 45, run.generator("other split", seed))
-    for name, variant in {"as it is": "UFG-S", "no details": "UFG-S, no details"}.items():
+    graph = stochastic_block_model(
+        (60, 60, 60), 0.02, 0.12, stream(run.seed, "other", seed)
+    )
+    graph = with_class_features(graph, 8, 2.0, stream(run.seed, "other features", seed))
+    graph = split_per_class(graph, 5, 45, stream(run.seed, "other split", seed))
+    for name, variant in {
+        "as it is": "UFG-S",
+        "no details": "UFG-S, no details",
+    }.items():
         recipe = plan.recipes("blocks", plan.BLOCK_SETTINGS)[variant]
         found[name].append(100 * train_once(graph, recipe, seed)[0].test_at_best)
 print({name: f"{np.mean(values):.0f} %" for name, values in found.items()})

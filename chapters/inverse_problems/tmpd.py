@@ -43,6 +43,7 @@ from src.common.diffusion.processes import LinearVP
 from src.common.images.feature_network import FeatureNetwork
 from src.common.images.models import train_image_classifier, train_image_model
 from src.common.images.operators import MatrixOperator
+from src.common.training.streams import stream
 from src.inverse_problems.tmpd import (
     checks,
     figures,
@@ -71,28 +72,40 @@ from src.inverse_problems.tmpd.row_sum_control import restore_by_gradients
 
 # %%
 SIZES = {
-    "quick": {"toy": True, "dims": (8,), "exploding": (8,), "observed": (2,), "problems": 12,
+    "quick": {"toy": True, "dims": (8,), "exploding": (8,), "observed": (2,),
+              "problems": 12,
               "samples": 64, "steps": 250, "fewer": (30, 60, 120), "directions": 50,
-              "factors": (0.1, 10.0), "variances": (0.05, 1.0, 9.0), "fields": 5, "line": (60, 200),
-              "apart": (0.0, 2.0, 4.0, 6.0), "sigmas": (0.1,), "digits": (4, 20), "trained": (),
+              "factors": (0.1, 10.0), "variances": (0.05, 1.0, 9.0), "fields": 5,
+              "line": (60, 200),
+              "apart": (0.0, 2.0, 4.0, 6.0), "sigmas": (0.1,), "digits": (4, 20),
+              "trained": (),
               "larger": (), "larger_effort": (0, 0), "network": {}, "training": {}},
-    "cpu": {"toy": True, "dims": (8, 80, 800), "exploding": (8, 800), "observed": (1, 2, 4),
+    "cpu": {"toy": True, "dims": (8, 80, 800), "exploding": (8, 800),
+            "observed": (1, 2, 4),
             "problems": 20, "samples": 200, "steps": 500, "fewer": (30, 60, 120, 250),
-            "directions": 200, "factors": (0.1, 0.3, 3.0, 10.0), "fields": 20, "line": (200, 400),
-            "variances": (0.05, 0.3, 1.0, 3.0, 9.0), "apart": (0.0, 1.0, 2.0, 3.0, 4.0, 6.0),
+            "directions": 200, "factors": (0.1, 0.3, 3.0, 10.0), "fields": 20,
+            "line": (200, 400),
+            "variances": (0.05, 0.3, 1.0, 3.0, 9.0),
+            "apart": (0.0, 1.0, 2.0, 3.0, 4.0, 6.0),
             "sigmas": (0.05, 0.2), "digits": (24, 100), "trained": ("vp", "ve"),
-            "larger": ("mnist", "fashion-mnist", "cifar10-subset"), "larger_effort": (8, 50),
+            "larger": ("mnist", "fashion-mnist", "cifar10-subset"),
+            "larger_effort": (8, 50),
             "network": {}, "training": {}},
-    "gpu": {"toy": False, "dims": (8,), "exploding": (8,), "observed": (2,), "problems": 12,
+    "gpu": {"toy": False, "dims": (8,), "exploding": (8,), "observed": (2,),
+            "problems": 12,
             "samples": 64, "steps": 250, "fewer": (30, 60, 120), "directions": 50,
-            "factors": (0.1, 10.0), "variances": (0.05, 1.0, 9.0), "fields": 5, "line": (60, 200),
+            "factors": (0.1, 10.0), "variances": (0.05, 1.0, 9.0), "fields": 5,
+            "line": (60, 200),
             "apart": (0.0, 2.0, 4.0, 6.0), "sigmas": (0.05, 0.2), "digits": (100, 200),
             "trained": (), "larger": ("mnist", "fashion-mnist", "cifar10-subset"),
-            "larger_effort": (64, 200), "network": {"base": 64, "blocks": 2, "patch": 1},
+            "larger_effort": (64, 200),
+            "network": {"base": 64, "blocks": 2, "patch": 1},
             "training": {"steps": 20000, "batch": 128}},
 }  # fmt: skip
 run = start("inverse_problems/tmpd", profile=profile, seed=seed, sizes=SIZES)
-torch.set_num_threads(1)  # matrices this small only lose by being shared between processors
+torch.set_num_threads(
+    1
+)  # matrices this small only lose by being shared between processors
 device = run.device.type
 run
 
@@ -115,23 +128,28 @@ run
 prior, plane = checks.ring(), LinearVP()
 clean = torch.tensor([[1.64, 1.14]], dtype=torch.float64)
 noise = torch.tensor([[0.4, -0.5]], dtype=torch.float64)
-noisy = {t: plane.noisy(clean, torch.tensor(t).double(), noise) for t in (0.5, 0.3, 0.15)}
+noisy = {
+    t: plane.noisy(clean, torch.tensor(t).double(), noise) for t in (0.5, 0.3, 0.15)
+}
 
 horizontal = MatrixOperator(torch.tensor([[1.0, 0.0]], dtype=torch.float64))
 y = torch.tensor([1.2], dtype=torch.float64)
-drawn = checks.ring_samples(prior, horizontal, y, 0.1, count=250, steps=100, seed=run.seed)
+drawn = checks.ring_samples(
+    prior, horizontal, y, 0.1, count=250, steps=100, seed=run.seed
+)
 
 # %% tags=["hide-input"]
 panels = {name: drawn[name] for name in ("posterior", "TMPD", "PiGDM")}
 run.figure(
     figures.ring_figure(prior, plane, noisy, float(y), panels),
     "ring",
-    caption="Upper row: where the clean point may be (dark), given the noisy one (cross), and the "
-    "Gaussians that stand for it. Lower row: 250 samples after the horizontal coordinate was "
-    "observed to be 1.2 ± 0.1 (dotted). One prior in two dimensions; no claim is judged by it.",
-    alt="Upper row: three panels for falling times; a dark arc of a ring shrinks to a spot, a "
-    "solid ellipse follows its shape, a dashed circle does not. Lower row: samples on two spots of "
-    "the ring, drawn exactly, by TMPD and by PiGDM.",
+    caption="Upper row: where the clean point may be (dark), given the noisy one "
+    "(cross), and the Gaussians that stand for it. Lower row: 250 samples after the "
+    "horizontal coordinate was observed to be 1.2 ± 0.1 (dotted). One prior in two "
+    "dimensions; no claim is judged by it.",
+    alt="Upper row: three panels for falling times; a dark arc of a ring shrinks to a "
+    "spot, a solid ellipse follows its shape, a dashed circle does not. Lower row: "
+    "samples on two spots of the ring, drawn exactly, by TMPD and by PiGDM.",
 )
 
 # %% [markdown]
@@ -222,7 +240,7 @@ run.figure(
 # | full | $HCH^\top$ | $q$, vectorised |
 # | diagonal | its diagonal | $q$ |
 # | row sums | the row sums of $HCH^\top$, as a diagonal matrix | 2 |
-# | conjugate gradients | $HCH^\top$, solved iteratively | 2 an iteration, 2 more |
+# | conjugate gradients | $HCH^\top$, solved iteratively | 1 per iteration, 1 more |
 #
 # The row sums need only one product, $HCH^\top\mathbf 1$. They equal the diagonal when the
 # observed values are uncorrelated given $u$. Where neighbouring pixels are correlated positively, a
@@ -265,7 +283,14 @@ score = prior.score_under(plane)
 moments = tweedie.autodiff_moments(score, plane)(points, time)
 guided = tweedie.tmpd(score, plane, horizontal, y, 0.1)
 updated = tweedie.conditional_mean(plane, guided, points, time)
-print("u", tuple(points.shape), " y", tuple(y.shape), " H", tuple(horizontal.matrix().shape))
+print(
+    "u",
+    tuple(points.shape),
+    " y",
+    tuple(y.shape),
+    " H",
+    tuple(horizontal.matrix().shape),
+)
 print("E[x_0 | u]   ", moments.mean.numpy().round(1).tolist())
 print("E[x_0 | u, y]", updated.numpy().round(1).tolist())
 
@@ -288,7 +313,7 @@ print("E[x_0 | u, y]", updated.numpy().round(1).tolist())
 
 # %%
 def judge_toy(claim, samples):
-    """Hand in a claim about problems with a known answer, and print what was measured."""
+    """Hand in a claim about problems with a known answer, and print the numbers."""
     print(run.measure("tmpd", claim, samples if run.sizes.toy else []))
 
 
@@ -316,7 +341,12 @@ judge_toy("C2a", checks.guidance_errors(run.sizes.problems, times, run.seed))
 # %%
 field_steps = (100, 300, 1000)
 field = FieldSetting(problems=run.sizes.fields)
-forms = {"full": "TMPD", "diagonal": "its diagonal", "row_sum": "its row sums", "pigdm": "PiGDM"}
+forms = {
+    "full": "TMPD",
+    "diagonal": "its diagonal",
+    "row_sum": "its row sums",
+    "pigdm": "PiGDM",
+}
 effort = ("vp", "euler_maruyama", field_steps, run.seed, list(forms))
 fields = run.unit("fields", field_distances, field, *effort)
 slopes = np.polyfit(np.log(field_steps), np.log(fields["full"]), 1)[0]
@@ -327,10 +357,11 @@ judge_toy("C2c", list(zip(fields["full"][-1], fields["diagonal"][-1], strict=Tru
 run.figure(
     figures.field_figure(field_steps, {forms[k]: v for k, v in fields.items()}),
     "field-convergence",
-    caption="Gaussian data: distance to the posterior against the number of steps (C2b, C2c); mean "
-    "and range over random fields, free of sampling noise. It says nothing about other data.",
-    alt="Four lines on logarithmic axes: TMPD falls in parallel to a line of slope minus two; its "
-    "diagonal, its row sums and PiGDM stay flat.",
+    caption="Gaussian data: distance to the posterior against the number of steps "
+    "(C2b, C2c); mean and range over random fields, free of sampling noise. It says "
+    "nothing about other data.",
+    alt="Four lines on logarithmic axes: TMPD falls in parallel to a line of slope "
+    "minus two; its diagonal, its row sums and PiGDM stay flat.",
 )
 
 # %% [markdown]
@@ -358,17 +389,21 @@ errors = {
     label: run.unit(f"line {label}", projection_errors, run.sizes.apart, line, name)
     for label, name in {"TMPD": "tmpd", "PiGDM": "pigdm"}.items()
 }
-judge_toy("C2d", [row["divergence"] - row["bound"] for rows in errors.values() for row in rows])
+judge_toy(
+    "C2d",
+    [row["divergence"] - row["bound"] for rows in errors.values() for row in rows],
+)
 
 # %% tags=["hide-input"]
 run.figure(
     figures.line_figure(errors),
     "projection-error",
-    caption="The error of the samples and its bound (C2d) for two unit Gaussians on a line, "
-    "against their distance; dotted: how far p(x₀ | u) is from a Gaussian, averaged over the path. "
-    "Values below one in a million are drawn at the bottom.",
-    alt="Two panels, TMPD and PiGDM: divergence of the samples and its bound against the distance "
-    "of the components; both rise with the distance and vanish at distance zero.",
+    caption="The error of the samples and its bound (C2d) for two unit Gaussians on a "
+    "line, against their distance; dotted: how far p(x₀ | u) is from a Gaussian, "
+    "averaged over the path. Values below one in a million are drawn at the bottom.",
+    alt="Two panels, TMPD and PiGDM: divergence of the samples and its bound against "
+    "the distance of the components; both rise with the distance and vanish at "
+    "distance zero.",
 )
 
 # %% [markdown]
@@ -416,7 +451,8 @@ NAMES = {"exact": "exact", "TMPD": "full", "PiGDM": "pigdm", "DPS": "dps",
          "DPS published": "dps published", "DDRM": "ddrm"}  # fmt: skip
 untuned = ("TMPD", "PiGDM", "DPS published", "DDRM")
 effort = {
-    p: Budget(p, run.sizes.samples, run.sizes.steps, run.sizes.directions) for p in ("vp", "ve")
+    p: Budget(p, run.sizes.samples, run.sizes.steps, run.sizes.directions)
+    for p in ("vp", "ve")
 }
 constants = {
     (dim, *cell): run.unit(
@@ -446,9 +482,15 @@ def compared(process, dim, q, sigma, variance, methods):
     return {"floor": found["floor"]} | {name: found[NAMES[name]] for name in methods}
 
 
-grid = {("vp", d, *c): compared("vp", d, *c, 1.0, NAMES) for d in run.sizes.dims for c in cells}
+grid = {
+    ("vp", d, *c): compared("vp", d, *c, 1.0, NAMES)
+    for d in run.sizes.dims
+    for c in cells
+}
 for d in run.sizes.exploding:
-    grid |= {("ve", d, *c): compared("ve", d, *c, 1.0, ("exact", *untuned)) for c in cells}
+    grid |= {
+        ("ve", d, *c): compared("ve", d, *c, 1.0, ("exact", *untuned)) for c in cells
+    }
 
 # %% [markdown]
 # Each claim pairs another method's distance with TMPD's, problem by problem, over all dimensions
@@ -459,13 +501,17 @@ for d in run.sizes.exploding:
 # %%
 def pooled(process, name, sigmas=noise_levels):
     """One method's distances over all problems of some noise levels."""
-    kept = [row[name] for (p, _, _, s), row in grid.items() if p == process and s in sigmas]
+    kept = [
+        row[name] for (p, _, _, s), row in grid.items() if p == process and s in sigmas
+    ]
     return np.concatenate(kept)
 
 
 def against(other, process="vp", sigmas=noise_levels):
     """Rows (another method, TMPD), a problem each."""
-    return np.stack((pooled(process, other, sigmas), pooled(process, "TMPD", sigmas)), axis=1)
+    return np.stack(
+        (pooled(process, other, sigmas), pooled(process, "TMPD", sigmas)), axis=1
+    )
 
 
 judge_toy("C3a", against("DPS published"))
@@ -486,10 +532,13 @@ judge_toy("C5e", against("PiGDM", "ve"))
 sweep = {1.0: [grid["vp", 8, q, 0.1] for q in run.sizes.observed]}
 for variance in run.sizes.variances:
     sweep[variance] = sweep.get(variance) or [
-        compared("vp", 8, q, 0.1, variance, ("exact", "TMPD", "PiGDM")) for q in run.sizes.observed
+        compared("vp", 8, q, 0.1, variance, ("exact", "TMPD", "PiGDM"))
+        for q in run.sizes.observed
     ]
 sweep = {
-    variance: {m: np.concatenate([row[m] for row in rows]) for m in ("exact", "TMPD", "PiGDM")}
+    variance: {
+        m: np.concatenate([row[m] for row in rows]) for m in ("exact", "TMPD", "PiGDM")
+    }
     for variance, rows in sorted(sweep.items())
 }
 judge_toy("C4d", list(zip(sweep[0.05]["PiGDM"], sweep[0.05]["TMPD"], strict=True)))
@@ -511,7 +560,9 @@ for steps in run.sizes.fewer:
     names = [NAMES[name] for name in ("exact", "TMPD", "PiGDM")]
     found = run.unit(f"steps {steps}", mixture_experiments.compare, *known, names)
     pace[steps] = {name: found[NAMES[name]] for name in ("exact", "TMPD", "PiGDM")}
-pace[run.sizes.steps] = {m: grid["vp", 8, 2, 0.1][m] for m in ("exact", "TMPD", "PiGDM")}
+pace[run.sizes.steps] = {
+    m: grid["vp", 8, 2, 0.1][m] for m in ("exact", "TMPD", "PiGDM")
+}
 
 # %% tags=["hide-input"]
 shown = ("exact", *untuned)
@@ -524,17 +575,19 @@ run.figure(
         {
             "VP, by noise σ": by_noise["vp"],
             "VE, by noise σ": by_noise["ve"],
-            "VP, by the components' variance": {f"{v:g}": row for v, row in sweep.items()},
+            "VP, by the components' variance": {
+                f"{v:g}": row for v, row in sweep.items()
+            },
             "VP, by the number of steps": {str(n): row for n, row in pace.items()},
         }
     ),
     "mixtures",
-    caption="Distance to the exact posterior, geometric mean over problems with 95 % interval (C3, "
-    "C4a–f, C5e). Above: components of variance 1. Below: noise 0.1, 8 dimensions. The claims "
-    "judge paired ratios, which vary less than these means.",
-    alt="Four panels of points with intervals on a logarithmic axis: methods against the noise for "
-    "VP and for VE; exact guidance, TMPD and PiGDM against the components' variance and against "
-    "the number of steps.",
+    caption="Distance to the exact posterior, geometric mean over problems with 95 % "
+    "interval (C3, C4a–f, C5e). Above: components of variance 1. Below: noise 0.1, 8 "
+    "dimensions. The claims judge paired ratios, which vary less than these means.",
+    alt="Four panels of points with intervals on a logarithmic axis: methods against "
+    "the noise for VP and for VE; exact guidance, TMPD and PiGDM against the "
+    "components' variance and against the number of steps.",
 )
 
 # %% [markdown]
@@ -575,11 +628,12 @@ judge_toy("C3c", spoilt)
 run.figure(
     figures.step_figure(curves, levels),
     "step-size",
-    caption="DPS's distance to the posterior against its constant (C3c) in 8 dimensions with 2 "
-    "observations; geometric mean and 95 % interval over problems. The middle constant of a curve "
-    "was tuned on other problems; a finer search may find a better one.",
-    alt="Three panels, one a noise level: the distance of DPS against its constant on a "
-    "logarithmic axis, with horizontal lines for TMPD and PiGDM.",
+    caption="DPS's distance to the posterior against its constant (C3c) in 8 "
+    "dimensions with 2 observations; geometric mean and 95 % interval over problems. "
+    "The middle constant of a curve was tuned on other problems; a finer search may "
+    "find a better one.",
+    alt="Three panels, one a noise level: the distance of DPS against its constant on "
+    "a logarithmic axis, with horizontal lines for TMPD and PiGDM.",
 )
 
 # %% [markdown]
@@ -611,13 +665,18 @@ shares = {
 
 # %%
 def stable(process, name):
-    """1 for every problem in which at least 99 per cent of a method's samples are stable."""
+    """Return 1 for each problem in which at least 99 per cent of samples are stable."""
     rows = [row[NAMES[name]] for key, row in shares.items() if key[0] == process]
     return [int(share >= 0.99) for row in rows for share in row]
 
 
 judge_toy("C4g", stable("vp", "TMPD"))
-for claim, name in {"C5a": "TMPD", "C5b": "DPS published", "C5c": "PiGDM", "C5d": "DDRM"}.items():
+for claim, name in {
+    "C5a": "TMPD",
+    "C5b": "DPS published",
+    "C5c": "PiGDM",
+    "C5d": "DDRM",
+}.items():
     judge_toy(claim, stable("ve", name))
 for name in untuned:
     print(f"VE, share of stable problems, {name:13} {np.mean(stable('ve', name)):.2f}")
@@ -652,7 +711,7 @@ def train_prior(data, recipe, process):
 
 
 def train_classifier(data):
-    """Train the classifier in whose features restorations are compared; its weights as text."""
+    """Train the classifier whose features compare restorations; return it as text."""
     known = (data, CLASSIFIERS[data], run.seed, device)
     return run.unit(f"classifier {data}", train_image_classifier, *known)["weights"]
 
@@ -663,7 +722,11 @@ DIGITS = RECIPES["digits"]
 
 def keep(name, network, trained, recipe):
     """Keep the weights that were trained, or load them; returns them as text."""
-    about = {"recipe": asdict(recipe), "seed": run.seed, "data": "scikit-learn's digits"}
+    about = {
+        "recipe": asdict(recipe),
+        "seed": run.seed,
+        "data": "scikit-learn's digits",
+    }
     states = dict(zip(("network",), map(unpack_weights, trained), strict=False))
     return checks.packed_state(network, weights(run, name, states, about)["network"])
 
@@ -673,7 +736,9 @@ empty = FeatureNetwork(DIGITS.shape, 10)
 classifier = keep("digits-classifier", empty, classes, CLASSIFIERS["digits"])
 digits = {}
 for process in PROCESSES:
-    trained = [train_prior("digits", DIGITS, p) for p in run.sizes.trained if p == process]
+    trained = [
+        train_prior("digits", DIGITS, p) for p in run.sizes.trained if p == process
+    ]
     digits[process] = keep(f"digits-{process}", DIGITS.untrained(), trained, DIGITS)
 
 # %% [markdown]
@@ -683,10 +748,15 @@ for process in PROCESSES:
 chosen = {}  # DPS's step size by (data, process, task, sigma)
 
 
-def restored(data, recipe, packed, judge_by, process, method, task, sigma, images, steps):
+def restored(
+    data, recipe, packed, judge_by, process, method, task, sigma, images, steps
+):
     """How good a method's restorations are, measure -> one number an image."""
     setting, key = Restoration(task, sigma, steps, images), (data, process, task, sigma)
-    label, prior = " ".join(map(str, key)), ImagePrior(recipe, packed, PROCESSES[process])
+    label, prior = (
+        " ".join(map(str, key)),
+        ImagePrior(recipe, packed, PROCESSES[process]),
+    )
     if method == "DPS" and key not in chosen:
         others = replace(setting, images=16, first=150)
         candidates = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -705,7 +775,10 @@ def judged_digits(process, methods):
     sizes = run.sizes.digits  # images, steps
     return {
         m: tables.joined(
-            [[restored(*known, m, t, s, *sizes) for s in run.sizes.sigmas] for t in TASKS]
+            [
+                [restored(*known, m, t, s, *sizes) for s in run.sizes.sigmas]
+                for t in TASKS
+            ]
         )
         for m in methods
     }
@@ -746,14 +819,20 @@ print(run.measure("tmpd", "C4l", away))
 run.figure(
     figures.judged_figure(
         preserving,
-        {"psnr": "PSNR of the mean (dB)", "feature": "feature distance", "coverage": "coverage"},
+        {
+            "psnr": "PSNR of the mean (dB)",
+            "feature": "feature distance",
+            "coverage": "coverage",
+        },
     ),
     "digits",
-    caption="Digits, VP: every image and task (grey), mean and 95 % interval (C4h–l). Left more is "
-    "better, in the middle less; on the right the dotted 0.9 is right. Most of the spread of the "
-    "grey points is that of tasks and images, which the paired claims take out.",
-    alt="Three panels with five rows, one a method: PSNR, feature distance and coverage of 19 "
-    "samples, with a dot for every image and task and a mean with its interval.",
+    caption="Digits, VP: every image and task (grey), mean and 95 % interval (C4h–l). "
+    "Left more is better, in the middle less; on the right the dotted 0.9 is right. "
+    "Most of the spread of the grey points is that of tasks and images, which the "
+    "paired claims take out.",
+    alt="Three panels with five rows, one a method: PSNR, feature distance and "
+    "coverage of 19 samples, with a dot for every image and task and a mean with its "
+    "interval.",
 )
 
 # %% [markdown]
@@ -765,7 +844,9 @@ def looked_at(task):
     """One test digit that no claim uses, restored by four methods."""
     sigma = run.sizes.sigmas[0]
     one = Restoration(task, sigma, run.sizes.digits[1], images=1, first=133)
-    steps = dict.fromkeys(("TMPD", "PiGDM", "DPS", "DDRM"), chosen["digits", "vp", task, sigma])
+    steps = dict.fromkeys(
+        ("TMPD", "PiGDM", "DPS", "DDRM"), chosen["digits", "vp", task, sigma]
+    )
     prior = ImagePrior(DIGITS, digits["vp"], PROCESSES["vp"])
     return checks.restorations(prior, one, steps, run.seed)
 
@@ -776,20 +857,22 @@ looks = {task: looked_at(task) for task in TASKS}
 run.figure(
     figures.restoration_figure(looks),
     "restorations",
-    caption="One test digit, three kinds of damage, three samples a method. One image decides "
-    "nothing; the claims average over many.",
-    alt="Three panels of small grey digits, one a kind of damage: the truth and the damaged image "
-    "above, and below them three restorations by each of four methods.",
+    caption="One test digit, three kinds of damage, three samples a method. One image "
+    "decides nothing; the claims average over many.",
+    alt="Three panels of small grey digits, one a kind of damage: the truth and the "
+    "damaged image above, and below them three restorations by each of four methods.",
 )
 
 # %% tags=["hide-input"]
 run.figure(
     figures.uncertainty_figure(looks["inpainting"], ("TMPD", "PiGDM")),
     "uncertainty",
-    caption="The right half is hidden. Where the samples differ (claimed spread) is where their "
-    "mean may be wrong (actual error). One image; coverage (C4k) averages such comparisons.",
-    alt="Two rows, TMPD and PiGDM: the true digit, its left half, the mean of the samples, the "
-    "error of that mean, and the standard deviation of the samples, small on the left half.",
+    caption="The right half is hidden. Where the samples differ (claimed spread) is "
+    "where their mean may be wrong (actual error). One image; coverage (C4k) averages "
+    "such comparisons.",
+    alt="Two rows, TMPD and PiGDM: the true digit, its left half, the mean of the "
+    "samples, the error of that mean, and the standard deviation of the samples, small "
+    "on the left half.",
 )
 
 # %% [markdown]
@@ -815,7 +898,9 @@ def judged_images(data, recipe, packed):
 
 
 images, pictured = {}, {}
-one = Restoration("super-resolution", 0.1, run.sizes.larger_effort[1], images=2, first=120)
+one = Restoration(
+    "super-resolution", 0.1, run.sizes.larger_effort[1], images=2, first=120
+)
 for data in run.sizes.larger:
     recipe = grown(RECIPES[data])
     packed = train_prior(data, recipe, "vp")
@@ -825,9 +910,15 @@ for data in run.sizes.larger:
     pictured[data] = run.unit(f"pictures {data}", checks.pictures, *known)
 
 # %%
-for claim, data in {"C4m": "mnist", "C4n": "fashion-mnist", "C4o": "cifar10-subset"}.items():
+for claim, data in {
+    "C4m": "mnist",
+    "C4n": "fashion-mnist",
+    "C4o": "cifar10-subset",
+}.items():
     rows = [
-        pairs("psnr", "TMPD, row sums", "PiGDM", found) for found in [images.get(data)] if found
+        pairs("psnr", "TMPD, row sums", "PiGDM", found)
+        for found in [images.get(data)]
+        if found
     ]
     print(run.measure("tmpd", claim, rows[0] if rows else []))
 measures = ("psnr", "ssim", "feature", "coverage")
@@ -852,11 +943,18 @@ for data in run.sizes.larger[:1]:
     recipe = grown(RECIPES[data])
     prior = ImagePrior(recipe, train_prior(data, recipe, "vp"), PROCESSES["vp"])
     for task in TASKS:
-        setting = Restoration(task, 0.1, run.sizes.larger_effort[1], run.sizes.larger_effort[0])
+        setting = Restoration(
+            task, 0.1, run.sizes.larger_effort[1], run.sizes.larger_effort[0]
+        )
         rest = (train_classifier(data), setting, run.seed, 3, device)
         found = run.unit(f"control {data} {task}", restore_by_gradients, prior, *rest)
-        place = slice(len(control) * len(found["psnr"]), (len(control) + 1) * len(found["psnr"]))
-        others = {m: np.mean(images[data][m]["psnr"][place]) for m in ("TMPD, row sums", "PiGDM")}
+        place = slice(
+            len(control) * len(found["psnr"]), (len(control) + 1) * len(found["psnr"])
+        )
+        others = {
+            m: np.mean(images[data][m]["psnr"][place])
+            for m in ("TMPD, row sums", "PiGDM")
+        }
         control[task] = {"TMPD, whole matrix": np.mean(found["psnr"]), **others}
 kept = run.record("row-sum-control", {t: {m: float(v) for m, v in row.items()}
                                       for t, row in control.items()})  # fmt: skip
@@ -867,12 +965,14 @@ Table(["MNIST, PSNR (dB)", *names], tables.lines(kept.value, names))
 # %% tags=["hide-input"]
 kept = run.record("larger-pictures", pictured)
 run.figure(
-    figures.gallery_figure({d: checks.unpacked_pictures(p) for d, p in (kept.value or {}).items()}),
+    figures.gallery_figure(
+        {d: checks.unpacked_pictures(p) for d, p in (kept.value or {}).items()}
+    ),
     "larger-images",
-    caption="Super-resolution by four with noise 0.1, one sample a method; from the larger "
-    "profile. The networks are small, and two images a set are no average.",
-    alt="Columns of small images from three data sets: the truth, the coarse observation, and one "
-    "restoration by each method.",
+    caption="Super-resolution by four with noise 0.1, one sample a method; from the "
+    "larger profile. The networks are small, and two images a set are no average.",
+    alt="Columns of small images from three data sets: the truth, the coarse "
+    "observation, and one restoration by each method.",
 )
 
 # %% [markdown]
@@ -969,8 +1069,8 @@ Table(["ζ of DPS", *(f"σ = {s:g}" for s in noise_levels)], lines)
 
 # %% tags=["hide-cell"]
 white = GaussianMixture.isotropic(torch.zeros(1, 4, dtype=torch.float64), 1.0)
-matrix = torch.randn(2, 4, generator=run.generator("matrix"), dtype=torch.float64)
-u = torch.randn(3, 4, generator=run.generator("points"), dtype=torch.float64)
+matrix = torch.randn(2, 4, generator=stream(run.seed, "matrix"), dtype=torch.float64)
+u = torch.randn(3, 4, generator=stream(run.seed, "points"), dtype=torch.float64)
 seen = torch.ones(2, dtype=torch.float64)
 for name, process in PROCESSES.items():
     known = (white.score_under(process), process, MatrixOperator(matrix), seen, 0.1)
@@ -1014,9 +1114,13 @@ for name in ("floor", "full", "diagonal", "row_sum"):
 # </details>
 
 # %% tags=["hide-cell"]
-draw = run.generator("coverage")
+draw = stream(run.seed, "coverage")
 truth = torch.randn(20_000, generator=draw)
-for label, shift, spread in (("right", 0, 1), ("half the spread", 0, 0.5), ("shifted by 1", 1, 1)):
+for label, shift, spread in (
+    ("right", 0, 1),
+    ("half the spread", 0, 0.5),
+    ("shifted by 1", 1, 1),
+):
     draws = shift + spread * torch.randn(20_000, 19, generator=draw)
     inside = (draws.amin(1) <= truth) & (truth <= draws.amax(1))
     print(f"{label:16} {inside.double().mean():.2f}")

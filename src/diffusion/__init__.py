@@ -1,1 +1,1 @@
-"""Diffusion models: the processes that add noise, and what is gained by choosing them well."""
+"""Diffusion models: processes that add noise, and what a good choice of them gains."""

@@ -1,1 +1,1 @@
-"""Methods of the part "Inverse problems": sampling from posteriors with diffusion models."""
+"""Methods of the part "Inverse problems": posterior samples from diffusion models."""

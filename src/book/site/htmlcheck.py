@@ -1,5 +1,7 @@
-"""Checks of the rendered pages that Sphinx does not make: it is content with a page that shows a
-traceback, an image called "figure.png", or a script from somebody else's server.
+"""Checks of the rendered pages that Sphinx does not make.
+
+It is content with a page that shows a traceback, an image called "figure.png", or a script from
+somebody else's server.
 """
 
 import re

@@ -1,19 +1,20 @@
-"""Train a network to tell the noise from the image, for any process, and use it as a score.
+"""Train a network to tell the noise from the image, for any process, and score with it.
 
-A network never sees a process, only what the noisy image u = mean x_0 + std noise is made of. The
-same network and loss therefore serve every process, so that two of them can be compared on equal
-terms:
+A network never sees a process, only what the noisy image u = mean x_0 + std noise is
+made of. The same network and loss therefore serve every process, so that two of them
+can be compared on equal terms:
 
-- the input is u / s with s = sqrt(mean^2 d^2 + std^2) and d = `DATA_STD`, so it has size one
-  whatever the process does to the scale of its images;
-- how noisy u is reaches the network as log(std / mean) / 4. The ratio, not the time or std, is what
-  decides how much of the image is left, so it means the same for variance-preserving and
-  -exploding processes and for those with memory; the logarithm keeps 1e-3 and 1e-2 apart;
-- the predicted noise is r u / s + sqrt(1 - r^2) network(...) with r = std / s. The first term is
-  the best linear guess for uncorrelated data of standard deviation d; the network learns what it
-  misses. Without it the error of the denoised image (u - std noise) / mean would grow like
-  std / mean, a hundredfold at t = 1. This is the preconditioning of Karras et al. (2022, table 1)
-  written for the noise.
+- the input is u / s with s = sqrt(mean^2 d^2 + std^2) and d = `DATA_STD`, so it has
+  size one whatever the process does to the scale of its images;
+- how noisy u is reaches the network as log(std / mean) / 4. The ratio, not the time or
+  std, decides how much of the image is left, so it means the same for
+  variance-preserving and -exploding processes and for those with memory; the logarithm
+  keeps 1e-3 and 1e-2 apart;
+- the predicted noise is r u / s + sqrt(1 - r^2) network(...) with r = std / s. The
+  first term is the best linear guess for uncorrelated data of standard deviation d; the
+  network learns what it misses. Without it the error of the denoised image (u - std
+  noise) / mean would grow like std / mean, a hundredfold at t = 1. This is the
+  preconditioning of Karras et al. (2022, table 1) written for the noise.
 """
 
 import base64
@@ -31,17 +32,22 @@ from src.common.diffusion.processes import Process, Score, Time, per_image
 from src.common.training.loop import TrainingCurve, TrainingSettings, train
 
 DATA_STD = 0.5
-"""What is taken for the standard deviation of a pixel, for images in [-1, 1] (CIFAR-10: 0.505)."""
+"""Assumed standard deviation of a pixel, for images in [-1, 1] (CIFAR-10: 0.505)."""
 
 
 class Images(NamedTuple):
-    """A batch: images (batch, ...) and their classes (batch,), None where there are none."""
+    """A batch of images and their classes.
+
+    Attributes:
+        images: (batch, ...).
+        labels: (batch,), or None where there are no classes.
+    """
 
     images: Tensor
     labels: Tensor | None = None
 
 
-# --- what a network's output means -----------------------------------------------------------
+# --- what a network's output means ----------------------------------------------------
 
 
 def predicted_noise(
@@ -76,12 +82,21 @@ def predicted_noise(
 def network_score(
     network: nn.Module, process: Process, labels: Int[Tensor, "..."] | None = None
 ) -> Score:
-    """Return score(u, t) = -predicted noise / std, differentiable in u (also by torch.func).
+    """Return score(u, t) = -predicted noise / std.
+
+    It is differentiable in u, also by torch.func.
 
     Args:
         network: in evaluation mode; trained for this process.
         process: the forward process.
         labels: one class for all images (a number ()), or one for each (batch,).
+
+    Examples:
+        >>> from src.common.diffusion.networks import ScoreMLP
+        >>> from src.common.diffusion.processes import LinearVP
+        >>> score = network_score(ScoreMLP((2,)), LinearVP())
+        >>> score(torch.zeros(5, 2), torch.tensor(0.5)).shape
+        torch.Size([5, 2])
     """
 
     def score(u: Tensor, t: Tensor) -> Tensor:
@@ -91,7 +106,7 @@ def network_score(
     return score
 
 
-# --- training --------------------------------------------------------------------------------
+# --- training -------------------------------------------------------------------------
 
 
 def noise_prediction_loss(
@@ -99,19 +114,25 @@ def noise_prediction_loss(
 ) -> Callable[[nn.Module, Images], Tensor]:
     """Return loss(network, batch): the mean squared error of the predicted noise.
 
-    Times are uniform on (first_time, 1), one for each image (Ho et al. 2020, equation 14). A
-    network that only passes the linear guess on (see above) has a loss well below 1.
+    Times are uniform on (first_time, 1), one for each image (Ho et al. 2020, equation
+    14). A network that only passes on the linear guess (see above) has a loss well
+    below 1.
 
     Args:
         process: the forward process.
-        generator: draws times and noise, on the images' device; the same numbers for all processes.
-        first_time: a positive number where std is 0 at t = 0.
+        generator: draws times and noise, on the images' device; the same numbers for
+            all processes.
+        first_time: in [0, 1); a positive number where std is 0 at t = 0.
     """
 
     def loss(network: nn.Module, batch: Images) -> Tensor:
         images, device = batch.images, generator.device
-        uniform = torch.rand(len(images), generator=generator, dtype=torch.float64, device=device)
-        noise = torch.randn(images.shape, generator=generator, dtype=images.dtype, device=device)
+        uniform = torch.rand(
+            len(images), generator=generator, dtype=torch.float64, device=device
+        )
+        noise = torch.randn(
+            images.shape, generator=generator, dtype=images.dtype, device=device
+        )
         t = first_time + (1 - first_time) * uniform
         observed = process.noisy(images, t, noise)
         guess = predicted_noise(network, process, observed, t, batch.labels)
@@ -126,14 +147,19 @@ class DenoiserSettings:
 
     Attributes:
         steps: number of updates.
-        batch: images in each.
+        batch: images per update.
         learning_rate: the largest one of Adam.
         schedule: "constant", or "cosine" down to 0.
-        warm_up: share of the steps in which the learning rate grows linearly from 0; about 0.3
-            with "cosine" is what is called one cycle.
+        warm_up: share of the steps in which the learning rate grows linearly from 0;
+            about 0.3 with "cosine" is what is called one cycle.
         average: decay of the moving average of the weights.
         clip_norm: the gradient's norm is cut to at most this; None leaves it alone.
         first_time: the smallest time drawn.
+
+    Examples:
+        >>> settings = DenoiserSettings(steps=100, schedule="constant", warm_up=0.25)
+        >>> settings.multiplier(13), settings.multiplier(26)
+        (0.5, 1.0)
     """
 
     steps: int
@@ -146,46 +172,74 @@ class DenoiserSettings:
     first_time: float = 1e-5
 
     def __post_init__(self) -> None:
-        """Reject an unknown schedule and shares outside [0, 1)."""
+        """Reject an unknown schedule and shares outside [0, 1).
+
+        Raises:
+            ValueError: for either of them.
+        """
         if self.schedule not in ("constant", "cosine"):
-            raise ValueError(f"schedule must be constant or cosine, not {self.schedule!r}")
-        if not (0 <= self.warm_up < 1 and 0 <= self.average < 1 and 0 <= self.first_time < 1):
+            raise ValueError(
+                f"schedule must be constant or cosine, not {self.schedule!r}"
+            )
+        if not (
+            0 <= self.warm_up < 1 and 0 <= self.average < 1 and 0 <= self.first_time < 1
+        ):
             raise ValueError("warm_up, average and first_time must be in [0, 1)")
 
     def multiplier(self, step: int) -> float:
-        """Return the factor of the learning rate at step 1, 2, ..., `steps`."""
+        """Return the factor of the learning rate at a step.
+
+        Args:
+            step: 1, 2, ..., `steps`.
+        """
         rising = round(self.warm_up * self.steps)
         if step <= rising:
             return step / (rising + 1)
         if self.schedule == "constant":
             return 1.0
         # 1 at the first step after the rise, and not quite 0 at the last.
-        return 0.5 * (1 + math.cos(math.pi * (step - rising - 1) / (self.steps - rising)))
+        return 0.5 * (
+            1 + math.cos(math.pi * (step - rising - 1) / (self.steps - rising))
+        )
 
 
 class MovingAverage:
     """A moving average of a network's weights, from the first step on.
 
-    After update n = 1, 2, ... of the weights, average <- decay_n average + (1 - decay_n) weights
-    with decay_n = min(decay, (1 + n) / (10 + n)): early on the average follows quickly, so that the
-    initial weights are soon forgotten.
+    After update n = 1, 2, ... of the weights, average <- decay_n average + (1 -
+    decay_n) weights with decay_n = min(decay, (1 + n) / (10 + n)): early on the average
+    follows quickly, so that the initial weights are soon forgotten.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
-        """Start from the network's present weights."""
+        """Start from the network's present weights.
+
+        Args:
+            network: whose weights to average.
+            decay: weight of the past late in training, in [0, 1).
+        """
         self.decay = decay
         self.weights = [p.detach().clone() for p in network.parameters()]
 
     @torch.no_grad()
     def update(self, step: int, network: nn.Module) -> None:
-        """Take in the weights after update `step` (from 1); an `after_step` of `train`."""
+        """Take in the weights after an update; an `after_step` of `train`.
+
+        Args:
+            step: number of the update, from 1.
+            network: the one that the average started from.
+        """
         decay = min(self.decay, (1 + step) / (10 + step))
         for average, parameter in zip(self.weights, network.parameters(), strict=True):
             average.lerp_(parameter, 1 - decay)
 
     @torch.no_grad()
     def copy_to(self, network: nn.Module) -> None:
-        """Replace the network's weights by their average."""
+        """Replace the network's weights by their average.
+
+        Args:
+            network: the averaged one, or one built alike.
+        """
         for average, parameter in zip(self.weights, network.parameters(), strict=True):
             parameter.copy_(average)
 
@@ -197,11 +251,12 @@ def train_denoiser(
     settings: DenoiserSettings,
     generator: torch.Generator,
 ) -> TrainingCurve:
-    """Train `network` in place, leave the average of its weights in it, and return its curve.
+    """Train `network` in place and leave the average of its weights in it.
 
-    The order of the images, the times and the noise depend on the generator alone, so networks
-    trained with equal generators for different processes see the same ones. Draw the initial
-    weights under `src.common.training.loop.seeded` to make those equal too.
+    The order of the images, the times and the noise depend on the generator alone, so
+    networks trained with equal generators for different processes see the same ones.
+    Draw the initial weights under `src.common.training.loop.seeded` to make those equal
+    too.
 
     Args:
         network: on the device of the images.
@@ -210,8 +265,22 @@ def train_denoiser(
         settings: how to train.
         generator: on the CPU; used for seeds only.
 
+    Returns:
+        The losses before each update.
+
     Raises:
         ValueError: if there are fewer images than a batch has.
+        FloatingPointError: if the loss stops being a finite number.
+
+    Examples:
+        >>> from src.common.diffusion.networks import ScoreMLP
+        >>> from src.common.diffusion.processes import LinearVP
+        >>> data = Images(torch.zeros(8, 2))
+    >>> settings = DenoiserSettings(steps=3, batch=4)
+        >>> network, process = ScoreMLP((2,), width=8), LinearVP()
+        >>> curve = train_denoiser(network, process, data, settings, torch.Generator())
+        >>> len(curve.losses)
+        3
     """
     order = _child(generator, torch.device("cpu"))
     noise = _child(generator, data.images.device)
@@ -233,15 +302,26 @@ def train_denoiser(
     return curve
 
 
-def image_batches(data: Images, size: int, generator: torch.Generator) -> Iterator[Images]:
-    """Yield batches without end, reshuffled in every epoch; rests are left out.
+def image_batches(
+    data: Images, size: int, generator: torch.Generator
+) -> Iterator[Images]:
+    """Yield batches without end, reshuffled in every epoch.
+
+    Images that do not fill a batch are left out of the epoch.
+
+    Args:
+        data: all images, with or without classes.
+        size: images per batch.
+        generator: source of the order, on the CPU.
 
     Raises:
         ValueError: if there are fewer images than a batch has.
     """
     count = len(data.images)
     if not 1 <= size <= count:
-        raise ValueError(f"a batch must hold between 1 and all {count} images, not {size}")
+        raise ValueError(
+            f"a batch must hold between 1 and all {count} images, not {size}"
+        )
     while True:
         order = torch.randperm(count, generator=generator).to(data.images.device)
         for i in range(0, count - size + 1, size):
@@ -256,22 +336,40 @@ def _child(generator: torch.Generator, device: torch.device) -> torch.Generator:
     return torch.Generator(device=device).manual_seed(seed)
 
 
-# --- keeping weights -------------------------------------------------------------------------
+# --- keeping weights ------------------------------------------------------------------
 
 
 def pack_weights(network: nn.Module) -> str:
-    """Return the network's weights in half precision as text, which fits into a JSON file."""
-    half = {name: value.half().cpu().contiguous() for name, value in network.state_dict().items()}
+    """Return the network's weights in half precision as text that fits into JSON.
+
+    Args:
+        network: on any device.
+    """
+    half = {
+        name: value.half().cpu().contiguous()
+        for name, value in network.state_dict().items()
+    }
     return base64.b64encode(save(half)).decode()
 
 
 def unpack_weights(text: str) -> dict[str, Tensor]:
-    """Return the weights that `pack_weights` wrote, in single precision, sorted by name."""
-    return {name: value.float() for name, value in sorted(load(base64.b64decode(text)).items())}
+    """Return the weights that `pack_weights` wrote, in single precision, by name.
+
+    Args:
+        text: from `pack_weights`.
+    """
+    return {
+        name: value.float()
+        for name, value in sorted(load(base64.b64decode(text)).items())
+    }
 
 
 def load_packed(network: nn.Module, text: str) -> None:
-    """Put packed weights into a network built alike, and the network into evaluation mode.
+    """Put packed weights into a network built alike, and set it to evaluation mode.
+
+    Args:
+        network: on any device.
+        text: from `pack_weights`.
 
     Raises:
         RuntimeError: if the text holds other weights than the network has.

@@ -1,12 +1,13 @@
-"""Mixtures of Gaussians with one covariance: data whose every score and posterior is known.
+"""Mixtures of Gaussians with one covariance: data with known scores and posteriors.
 
-If the data are a mixture, the noisy images u = mean x_0 + std noise are one too, with means
-mean mu_k and covariance mean^2 C + std^2 I; and so are the clean images given a linear observation
-y = A x_0 + sigma noise. Samplers and guidance rules can then be tested without a network: what
-remains of their error is their own. The formulas are derived, not taken from a paper.
+If the data are a mixture, the noisy images u = mean x_0 + std noise are one too, with
+means mean mu_k and covariance mean^2 C + std^2 I; and so are the clean images given a
+linear observation y = A x_0 + sigma noise. Samplers and guidance rules can then be
+tested without a network: what remains of their error is their own. The formulas are
+derived, not taken from a paper.
 
-Everything is computed in double precision, in the basis of the eigenvectors of C: there all
-covariances are diagonal, and a score for a batch is a few products of matrices.
+Everything is computed in double precision, in the basis of the eigenvectors of C: there
+all covariances are diagonal, and a score for a batch is a few products of matrices.
 """
 
 import math
@@ -36,7 +37,15 @@ class GaussianMixture:
     Attributes:
         log_weights: (components,), normalised.
         means: (components, dim).
-        covariance: (dim, dim), positive semidefinite; zero makes the data the means themselves.
+        covariance: (dim, dim), positive semidefinite; zero makes the data the means
+            themselves.
+
+    Examples:
+        >>> data = GaussianMixture.isotropic(torch.tensor([[-1.0], [1.0]]), 0.5)
+        >>> data.total_covariance()
+        tensor([[1.5000]], dtype=torch.float64)
+        >>> data.responsibilities(torch.zeros(1, 1), mean=0.5, std=0.1)
+        tensor([[0.5000, 0.5000]])
     """
 
     def __init__(
@@ -45,7 +54,12 @@ class GaussianMixture:
         means: Float[Tensor, "components dim"],
         covariance: Float[Tensor, "dim dim"],
     ) -> None:
-        """Take positive weights, which are normalised here, means and the shared covariance.
+        """Normalise the weights and decompose the covariance.
+
+        Args:
+            weights: positive, with any sum.
+            means: of the components.
+            covariance: shared by all components, symmetric and positive semidefinite.
 
         Raises:
             ValueError: weights that are not positive, a covariance that is not one.
@@ -56,8 +70,8 @@ class GaussianMixture:
         self.log_weights = (weights / weights.sum()).log()
         self.covariance = covariance.double()
         self._variances, self._basis = _eigenpairs(self.covariance)
-        # Seen from the middle of the means, the squares that `_logits` subtracts are small, and
-        # with them the rounding errors.
+        # Seen from the middle of the means, the squares that `_logits` subtracts are
+        # small, and with them the rounding errors.
         self._centre = self.means.mean(0)
         self._rotated = self._turn(self.means - self._centre)
 
@@ -68,7 +82,16 @@ class GaussianMixture:
         variance: float,
         weights: Float[Tensor, " components"] | None = None,
     ) -> "GaussianMixture":
-        """Make a mixture of round Gaussians, by default with equal weights."""
+        """Return a mixture of round Gaussians, by default with equal weights.
+
+        Args:
+            means: of the components.
+            variance: of every component in every direction, at least 0.
+            weights: positive, with any sum; None for equal ones.
+
+        Raises:
+            ValueError: weights that are not positive, or a negative variance.
+        """
         weights = torch.ones(len(means)) if weights is None else weights
         eye = torch.eye(means.shape[1], dtype=torch.float64, device=means.device)
         return cls(weights.to(means.device), means, variance * eye)
@@ -87,51 +110,95 @@ class GaussianMixture:
         away = self.means - self.expectation()
         return self.covariance + away.T @ (self.weights[:, None] * away)
 
-    def sample(self, count: int, generator: torch.Generator) -> Float[Tensor, "count dim"]:
-        """Draw `count` samples (float64)."""
-        chosen = torch.multinomial(self.weights, count, replacement=True, generator=generator)
+    def sample(
+        self, count: int, generator: torch.Generator
+    ) -> Float[Tensor, "count dim"]:
+        """Draw independent samples, in double precision.
+
+        Args:
+            count: number of samples.
+            generator: source of the draws, on the device of the means.
+
+        Returns:
+            The samples, one per row.
+        """
+        chosen = torch.multinomial(
+            self.weights, count, replacement=True, generator=generator
+        )
         noise = torch.empty_like(self.means[chosen]).normal_(generator=generator)
         return self.means[chosen] + self._turn_back(noise * self._variances.sqrt())
 
-    # --- the noisy images --------------------------------------------------------------------
+    # --- the noisy images -------------------------------------------------------------
 
-    def log_density(self, u: Images, mean: Time = 1.0, std: Time = 0.0) -> Float[Tensor, " batch"]:
+    def log_density(
+        self, u: Images, mean: Time = 1.0, std: Time = 0.0
+    ) -> Float[Tensor, " batch"]:
         """Return the log-density at each u of mean x_0 + std noise.
 
         Args:
             u: (batch, dim).
-            mean, std: of the process; () for all images, or (batch,), one for each.
+            mean: of the process; () for all images, or (batch,), one for each.
+            std: of the process; shape like `mean`.
 
         Raises:
-            ValueError: a density that does not exist, because mean^2 C + std^2 I is singular.
+            ValueError: a density that does not exist, because mean^2 C + std^2 I is
+                singular.
         """
         seen = self._seen(u, mean, std)
-        squares = (seen.centred**2 / seen.variances).sum(1) + seen.variances.log().sum(1)
+        squares = (seen.centred**2 / seen.variances).sum(1) + seen.variances.log().sum(
+            1
+        )
         constant = 0.5 * u.shape[1] * math.log(2 * math.pi)
         return (self._logits(seen).logsumexp(1) - 0.5 * squares - constant).to(u.dtype)
 
     def responsibilities(
         self, u: Images, mean: Time = 1.0, std: Time = 0.0
     ) -> Float[Tensor, "batch components"]:
-        """Return the probability of each component given u; arguments as for `log_density`."""
+        """Return each component's probability given u; errors as for `log_density`.
+
+        Args:
+            u: (batch, dim).
+            mean: of the process; () for all images, or (batch,), one for each.
+            std: of the process; shape like `mean`.
+        """
         return self._logits(self._seen(u, mean, std)).softmax(1).to(u.dtype)
 
     def score(self, u: Images, mean: Time = 1.0, std: Time = 0.0) -> Images:
-        """Return the gradient of `log_density` at each u; arguments as there."""
+        """Return the gradient of `log_density` at each u; errors as there.
+
+        Args:
+            u: (batch, dim).
+            mean: of the process; () for all images, or (batch,), one for each.
+            std: of the process; shape like `mean`.
+        """
         seen = self._seen(u, mean, std)
         expected = self._logits(seen).softmax(1) @ self._rotated
         score = (seen.scale * expected - seen.centred) / seen.variances
         return self._turn_back(score).to(u.dtype)
 
     def denoised(self, u: Images, mean: Time, std: Time) -> Images:
-        """Return E[x_0 | u], also where std = 0; arguments as for `log_density`."""
+        """Return E[x_0 | u], also where std = 0; errors as for `log_density`.
+
+        Args:
+            u: (batch, dim).
+            mean: of the process; () for all images, or (batch,), one for each.
+            std: of the process; shape like `mean`.
+        """
         seen = self._seen(u, mean, std)
         expected = self._logits(seen).softmax(1) @ self._rotated
         mixed = seen.noise * expected + seen.scale * self._variances * seen.centred
         return (self._turn_back(mixed / seen.variances) + self._centre).to(u.dtype)
 
-    def covariance_given(self, u: Images, mean: Time, std: Time) -> Float[Tensor, "batch dim dim"]:
-        """Return Cov[x_0 | u], batch dim^2 numbers; arguments as for `log_density`."""
+    def covariance_given(
+        self, u: Images, mean: Time, std: Time
+    ) -> Float[Tensor, "batch dim dim"]:
+        """Return Cov[x_0 | u] for each u; errors as for `log_density`.
+
+        Args:
+            u: (batch, dim); the result holds batch dim^2 numbers.
+            mean: of the process; () for all images, or (batch,), one for each.
+            std: of the process; shape like `mean`.
+        """
         seen = self._seen(u, mean, std)
         shares = self._logits(seen).softmax(1)
         outer = self._rotated[:, :, None] * self._rotated[:, None, :]
@@ -144,26 +211,39 @@ class GaussianMixture:
         return self._turn_back(self._turn_back(full).mT).to(u.dtype)
 
     def score_under(self, process: Process) -> Score:
-        """Return the score of the noisy images (batch, ...) of a process; it flattens them."""
+        """Return the score of the noisy images of a process, a function of u and t.
+
+        It flattens images (batch, ...) and gives their shape to the result.
+
+        Args:
+            process: the forward process.
+        """
 
         def score(u: Tensor, t: Tensor) -> Tensor:
-            return self.score(u.flatten(1), process.mean(t), process.std(t)).reshape(u.shape)
+            return self.score(u.flatten(1), process.mean(t), process.std(t)).reshape(
+                u.shape
+            )
 
         return score
 
-    # --- given an observation ----------------------------------------------------------------
+    # --- given an observation ---------------------------------------------------------
 
     def posterior(
         self, matrix: Float[Tensor, "rows dim"], y: Float[Tensor, " rows"], sigma: float
     ) -> "GaussianMixture":
         """Return the law of x_0 given y = matrix x_0 + sigma noise.
 
-        Each component is updated like a Kalman filter's state; its weight grows with the
-        probability that it gave to y.
+        Each component is updated like a Kalman filter's state; its weight grows with
+        the probability that it gave to y.
+
+        Args:
+            matrix: of the linear observation.
+            y: what was observed.
+            sigma: standard deviation of the observation's noise, at least 0.
 
         Raises:
-            ValueError: a sigma below 0, or an observation without noise of which some part has no
-                variance under the mixture.
+            ValueError: a sigma below 0, or an observation without noise of which some
+                part has no variance under the mixture.
         """
         matrix, y = matrix.to(self.means), y.to(self.means)
         if sigma < 0:
@@ -172,17 +252,23 @@ class GaussianMixture:
         spread = matrix @ self.covariance
         root, failed = torch.linalg.cholesky_ex(spread @ matrix.T + sigma**2 * eye)
         if failed:
-            raise ValueError("part of the observation has no variance: raise sigma above 0")
+            raise ValueError(
+                "part of the observation has no variance: raise sigma above 0"
+            )
         gain = torch.cholesky_solve(spread, root).T
         surprise = y - self.means @ matrix.T
-        left = torch.eye(matrix.shape[1], dtype=y.dtype, device=y.device) - gain @ matrix
+        left = (
+            torch.eye(matrix.shape[1], dtype=y.dtype, device=y.device) - gain @ matrix
+        )
         # Joseph's form is positive semidefinite whatever the rounding.
         covariance = left @ self.covariance @ left.T + sigma**2 * gain @ gain.T
         means = self.means + surprise @ gain.T
         updated = GaussianMixture(torch.ones_like(self.log_weights), means, covariance)
         whitened = torch.linalg.solve_triangular(root, surprise.T, upper=False)
         # In logarithms no component vanishes, however improbable y makes it.
-        updated.log_weights = (self.log_weights - 0.5 * (whitened**2).sum(0)).log_softmax(0)
+        updated.log_weights = (
+            self.log_weights - 0.5 * (whitened**2).sum(0)
+        ).log_softmax(0)
         return updated
 
     def guidance(
@@ -192,9 +278,19 @@ class GaussianMixture:
         y: Float[Tensor, " rows"],
         sigma: float,
     ) -> Score:
-        """Return the exact gradient of log p(y | u_t), a function of u (batch, ...) and t.
+        """Return the exact gradient of log p(y | u_t), a function of u and t.
 
-        By Bayes' rule it is the score of the posterior's noisy images minus that of the prior's.
+        By Bayes' rule it is the score of the posterior's noisy images minus that of the
+        prior's.
+
+        Args:
+            process: the forward process.
+            matrix: of the linear observation.
+            y: what was observed.
+            sigma: standard deviation of the observation's noise, at least 0.
+
+        Raises:
+            ValueError: as for `posterior`.
         """
         with_y = self.posterior(matrix, y, sigma).score_under(process)
         without = self.score_under(process)
@@ -204,19 +300,21 @@ class GaussianMixture:
 
         return gradient
 
-    # --- in the basis of the eigenvectors ----------------------------------------------------
+    # --- in the basis of the eigenvectors ---------------------------------------------
 
     def _seen(self, u: Images, mean: Time, std: Time) -> "_Seen":
-        """Express noisy images in the basis of the eigenvectors, about the middle of the means."""
+        """Express noisy images in the eigenvectors' basis, seen from the middle."""
         scale = as_time(mean).to(self.means.device).reshape(-1, 1)
         noise = as_time(std).to(self.means.device).reshape(-1, 1) ** 2
         variances = scale**2 * self._variances + noise
         if not bool((variances > 0).all()):
             raise ValueError("the covariance is singular: a density needs std > 0")
-        return _Seen(self._turn(u.double() - scale * self._centre), scale, noise, variances)
+        return _Seen(
+            self._turn(u.double() - scale * self._centre), scale, noise, variances
+        )
 
     def _logits(self, seen: "_Seen") -> Float[Tensor, "batch components"]:
-        """Return the logarithms of the components' probabilities, up to a number for each u."""
+        """Return the log-probabilities of the components, up to a number for each u."""
         projected = (seen.scale * seen.centred / seen.variances) @ self._rotated.T
         squares = (seen.scale**2 / seen.variances) @ (self._rotated**2).T
         return self.log_weights + projected - 0.5 * squares
@@ -231,7 +329,7 @@ class GaussianMixture:
 
 
 def _eigenpairs(covariance: Float[Tensor, "dim dim"]) -> tuple[Tensor, Tensor | None]:
-    """Return the eigenvalues (dim,) and the eigenvectors, None where C is diagonal already.
+    """Return the eigenvalues (dim,) and eigenvectors, None where C is already diagonal.
 
     Raises:
         ValueError: a matrix that is not symmetric and positive semidefinite.
@@ -245,5 +343,7 @@ def _eigenpairs(covariance: Float[Tensor, "dim dim"]) -> tuple[Tensor, Tensor | 
     else:
         values, vectors = torch.linalg.eigh(0.5 * (covariance + covariance.T))
     if bool((values < -1e-10 * size).any()):
-        raise ValueError(f"the covariance has the negative eigenvalue {values.min().item():.3g}")
+        raise ValueError(
+            f"the covariance has the negative eigenvalue {values.min().item():.3g}"
+        )
     return values.clamp(min=0), vectors

@@ -1,12 +1,14 @@
-"""Denoising networks: what guesses the noise in an image, for vectors and for small images.
+"""Denoising networks that guess the noise in an image, for vectors and small images.
 
-Both networks answer the same call, `network(u, noise_level, labels=None)`: the scaled noisy images
-(batch, *image_shape), one number for each that says how noisy it is, and optionally its class. They
-return one number a pixel. What the inputs and the output stand for is decided in
-`src.common.diffusion.denoising`; a network knows nothing of processes and times.
+Both networks are called in the same way, `network(u, noise_level, labels=None)`: the
+scaled noisy images (batch, *image_shape), one number for each that says how noisy it
+is, and optionally its class. They return one number per pixel. What the inputs and the
+output stand for is decided in `src.common.diffusion.denoising`; a network knows nothing
+of processes and times.
 
-All operations are out of place and have forward and reverse derivatives, so that `torch.func.vjp`,
-`jvp` and `vmap` may differentiate through a network. The last layer starts at zero.
+All operations are out of place and have forward and reverse derivatives, so that
+`torch.func.vjp`, `jvp` and `vmap` may differentiate through a network. The last layer
+starts at zero.
 """
 
 import math
@@ -24,7 +26,13 @@ _FASTEST = 30.0  # radians for each unit of the noise level, which spans about -
 
 
 class ScoreMLP(nn.Module):
-    """A residual network of dense layers for points and for flattened small images."""
+    """A residual network of dense layers for points and for flattened small images.
+
+    Examples:
+        >>> network = ScoreMLP((2,), width=16, number_of_classes=3)
+        >>> network(torch.zeros(5, 2), torch.zeros(5), torch.zeros(5).long()).shape
+        torch.Size([5, 2])
+    """
 
     def __init__(
         self,
@@ -37,7 +45,8 @@ class ScoreMLP(nn.Module):
 
         Args:
             image_shape: of one input, for instance (2,) or (1, 8, 8).
-            width: units of every layer; also the size of the embedding of the noise level.
+            width: units of every layer; also the size of the embedding of the noise
+                level.
             depth: number of residual blocks.
             number_of_classes: 0 for a network that sees no labels.
         """
@@ -57,6 +66,11 @@ class ScoreMLP(nn.Module):
     ) -> Float[Tensor, " batch *image"]:
         """Return one number for each pixel of `u`.
 
+        Args:
+            u: scaled noisy images.
+            noise_level: how noisy each is, log(std / mean) / 4.
+            labels: their classes, for a network with classes only.
+
         Raises:
             ValueError: if labels are missing, or given to a network without classes.
         """
@@ -73,11 +87,14 @@ class UNetSettings:
 
     Attributes:
         base: channels at the highest resolution, a multiple of 8.
-        multipliers: channels at each resolution, in units of `base`; each is half the one before.
-        blocks: residual blocks at each resolution, on the way down and again on the way up.
+        multipliers: channels at each resolution, in units of `base`; each is half the
+            one before.
+        blocks: residual blocks at each resolution, on the way down and again on the way
+            up.
         attention: self-attention between the two blocks at the lowest resolution.
-        patch: side of the squares of pixels that become the channels of one place at the start,
-            and pixels again at the end; 2 saves most of the time of large images, 1 is none.
+        patch: side of the squares of pixels that become the channels of one place at
+            the start, and pixels again at the end; 2 saves most of the time of large
+            images, 1 is none.
     """
 
     base: int = 32
@@ -87,12 +104,20 @@ class UNetSettings:
     patch: int = 1
 
     def __post_init__(self) -> None:
-        """Take a list of multipliers too (from JSON), and reject sizes that cannot be built."""
+        """Take a list of multipliers too (from JSON), and reject impossible sizes.
+
+        Raises:
+            ValueError: for sizes that cannot be built.
+        """
         object.__setattr__(self, "multipliers", tuple(self.multipliers))
         if self.base < 1 or self.base % _GROUP_SIZE:
-            raise ValueError(f"base must be a positive multiple of {_GROUP_SIZE}, not {self.base}")
+            raise ValueError(
+                f"base must be a positive multiple of {_GROUP_SIZE}, not {self.base}"
+            )
         if not self.multipliers or min(self.multipliers) < 1 or self.blocks < 1:
-            raise ValueError("need at least one resolution, and at least one block at each")
+            raise ValueError(
+                "need at least one resolution, and at least one block at each"
+            )
         if self.patch < 1:
             raise ValueError(f"patch must be at least 1, not {self.patch}")
 
@@ -100,12 +125,19 @@ class UNetSettings:
 class UNet(nn.Module):
     """A convolutional network that looks at an image at several resolutions.
 
-    On the way down the image is halved (sizes are rounded up: 28, 14, 7, 4), on the way up each
-    resolution also sees what the way down found at it (Ronneberger et al. 2015; Ho et al. 2020).
+    On the way down the image is halved (sizes are rounded up: 28, 14, 7, 4), on the way
+    up each resolution also sees what the way down found at it (Ronneberger et al. 2015;
+    Ho et al. 2020).
 
-    `network.to(memory_format=torch.channels_last)` stores the same numbers in an order in which
-    training and sampling are up to 1.3 times faster on a processor; PyTorch then has no forward
-    derivative (`torch.func.jvp`) of the group normalisation, all else works.
+    `network.to(memory_format=torch.channels_last)` stores the same numbers in an order
+    in which training and sampling are up to 1.3 times faster on a processor; PyTorch
+    then has no forward derivative (`torch.func.jvp`) of the group normalisation, all
+    else works.
+
+    Examples:
+        >>> network = UNet((1, 8, 8), UNetSettings(base=8, multipliers=(1, 2)))
+        >>> network(torch.zeros(3, 1, 8, 8), torch.zeros(3)).shape
+        torch.Size([3, 1, 8, 8])
     """
 
     def __init__(
@@ -114,7 +146,12 @@ class UNet(nn.Module):
         settings: UNetSettings | None = None,
         number_of_classes: int = 0,
     ) -> None:
-        """Build the network for images of `image_shape` (channels, height, width).
+        """Build the network for images of one shape.
+
+        Args:
+            image_shape: (channels, height, width).
+            settings: the size of the network; None for that of `UNetSettings()`.
+            number_of_classes: 0 for a network that sees no labels.
 
         Raises:
             ValueError: if `settings.patch` does not divide height and width.
@@ -122,7 +159,9 @@ class UNet(nn.Module):
         super().__init__()
         settings = settings if settings is not None else UNetSettings()
         if image_shape[1] % settings.patch or image_shape[2] % settings.patch:
-            raise ValueError(f"patches of {settings.patch} do not tile images of {image_shape}")
+            raise ValueError(
+                f"patches of {settings.patch} do not tile images of {image_shape}"
+            )
         self.patch = settings.patch
         channels = image_shape[0] * settings.patch**2
         sizes = [settings.base * m for m in settings.multipliers]
@@ -142,7 +181,9 @@ class UNet(nn.Module):
         self.middle_out = _ConvBlock(before, before, embedding)
         for level in reversed(range(len(sizes))):
             self.up.append(
-                _ConvBlocks(before + sizes[level], sizes[level], embedding, settings.blocks)
+                _ConvBlocks(
+                    before + sizes[level], sizes[level], embedding, settings.blocks
+                )
             )
             before = sizes[level]
             if level > 0:
@@ -157,6 +198,11 @@ class UNet(nn.Module):
         labels: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch channels height width"]:
         """Return one number for each pixel and channel of `u`.
+
+        Args:
+            u: scaled noisy images.
+            noise_level: how noisy each is, log(std / mean) / 4.
+            labels: their classes, for a network with classes only.
 
         Raises:
             ValueError: if labels are missing, or given to a network without classes.
@@ -181,27 +227,46 @@ class UNet(nn.Module):
 
 
 class Condition(nn.Module):
-    """Turn a noise level and a class into the vector that steers the blocks of a network."""
+    """The embedding of a noise level and a class that steers a network's blocks."""
 
     def __init__(self, size: int, number_of_classes: int) -> None:
-        """Build the embedding; the result has `size` numbers."""
+        """Build the embedding.
+
+        Args:
+            size: length of the vector.
+            number_of_classes: 0 for a network that sees no labels.
+        """
         super().__init__()
-        # Not persistent: the frequencies are constants, and packed weights leave them out.
+        # Not persistent: the frequencies are constants that weights leave out.
         self.register_buffer(
-            "frequencies", torch.logspace(0, math.log10(_FASTEST), _FREQUENCIES), persistent=False
+            "frequencies",
+            torch.logspace(0, math.log10(_FASTEST), _FREQUENCIES),
+            persistent=False,
         )
         self.level = nn.Sequential(
             nn.Linear(2 * _FREQUENCIES, size), nn.SiLU(), nn.Linear(size, size)
         )
-        self.label = nn.Embedding(number_of_classes, size) if number_of_classes > 0 else None
+        self.label = (
+            nn.Embedding(number_of_classes, size) if number_of_classes > 0 else None
+        )
 
     def forward(
         self, noise_level: Float[Tensor, " batch"], labels: Int[Tensor, " batch"] | None
     ) -> Float[Tensor, "batch size"]:
-        """Return the sum of both embeddings, after a nonlinearity."""
+        """Return the sum of both embeddings, after a nonlinearity.
+
+        Args:
+            noise_level: how noisy each image is.
+            labels: classes of the images; None exactly where there are no classes.
+
+        Raises:
+            ValueError: if labels are missing, or given to a network without classes.
+        """
         if (labels is None) != (self.label is None):
             raise ValueError(
-                "this network needs labels" if labels is None else "this network takes no labels"
+                "this network needs labels"
+                if labels is None
+                else "this network takes no labels"
             )
         angles = noise_level[:, None] * self.frequencies.to(noise_level.dtype)
         embedding = self.level(torch.cat([angles.sin(), angles.cos()], dim=1))
@@ -227,7 +292,7 @@ class _DenseBlock(nn.Module):
 
 
 class _ConvBlock(nn.Module):
-    """Two convolutions with group normalisation, steered by the condition, and a shortcut."""
+    """Two convolutions with a shortcut, steered by the condition."""
 
     def __init__(self, before: int, after: int, embedding: int) -> None:
         super().__init__()
@@ -236,7 +301,9 @@ class _ConvBlock(nn.Module):
         self.steer = nn.Linear(embedding, 2 * after)
         self.norm_out = _group_norm(after)
         self.conv_out = _zeroed(nn.Conv2d(after, after, 3, padding=1))
-        self.shortcut = nn.Conv2d(before, after, 1) if before != after else nn.Identity()
+        self.shortcut = (
+            nn.Conv2d(before, after, 1) if before != after else nn.Identity()
+        )
 
     def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:
         inner = self.conv_in(F.silu(self.norm_in(hidden)))
@@ -251,7 +318,8 @@ class _ConvBlocks(nn.Module):
     def __init__(self, before: int, after: int, embedding: int, count: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
-            _ConvBlock(before if i == 0 else after, after, embedding) for i in range(count)
+            _ConvBlock(before if i == 0 else after, after, embedding)
+            for i in range(count)
         )
 
     def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:
@@ -263,7 +331,8 @@ class _ConvBlocks(nn.Module):
 class _Attention(nn.Module):
     """Self-attention with one head between the places of a small image.
 
-    Written out: the fused attention of PyTorch has no forward derivative on a processor.
+    Written out: the fused attention of PyTorch has no forward derivative on a
+    processor.
     """
 
     def __init__(self, channels: int) -> None:
@@ -274,7 +343,9 @@ class _Attention(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         query, key, value = self.into(self.norm(hidden)).flatten(2).chunk(3, dim=1)
-        weights = (query.transpose(1, 2) @ key / math.sqrt(query.shape[1])).softmax(dim=2)
+        weights = (query.transpose(1, 2) @ key / math.sqrt(query.shape[1])).softmax(
+            dim=2
+        )
         mixed = (value @ weights.transpose(1, 2)).reshape(hidden.shape)
         return hidden + self.out(mixed)
 
@@ -291,5 +362,9 @@ def _zeroed(layer: nn.Module) -> nn.Module:
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Return the number of trained numbers of a network."""
+    """Return the number of parameters of a network.
+
+    Args:
+        network: any module; parameters that are not trained count too.
+    """
     return sum(parameter.numel() for parameter in network.parameters())

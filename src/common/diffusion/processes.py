@@ -1,21 +1,22 @@
-"""Forward noising processes: what a diffusion model adds to an image, and how to take it away.
+"""Forward noising processes: what a diffusion model adds to an image, and its reversal.
 
-A process is a linear stochastic differential equation on 0 <= t <= 1, driven by one Brownian
-motion for each pixel,
+A process is a linear stochastic differential equation on 0 <= t <= 1, driven by one
+Brownian motion for each pixel,
 
     dZ = F(t) Z dt + G(t) dB,        Z_0 = the image,
 
-so its law at time t is known in closed form. For the processes of this module the state Z is the
-noisy image itself. A process with memory (see `src.diffusion.fractional.process`) carries a few
-hidden numbers for each pixel beside the image. What makes one interface serve both is what the
-network gets to see: always *one* noisy image
+so its law at time t is known in closed form. For the processes of this module the state
+Z is the noisy image itself. A process with memory (see
+`src.diffusion.fractional.process`) carries a few hidden numbers for each pixel beside
+the image. What makes one interface serve both is what the network gets to see: always
+*one* noisy image
 
-    u_t = mean(t) x_0 + std(t) noise,                                           (observation)
+    u_t = mean(t) x_0 + std(t) noise,                              (observation)
 
-and always one score, that of the law of u_t. A process knows how to compute u_t from its state
-(`observe`) and how to turn the score of u_t into the score of the whole state (`state_score`).
-Training needs `mean` and `std` only; sampling needs the other methods; neither asks which process
-it is.
+and always one score, that of the law of u_t. A process knows how to compute u_t from
+its state (`observe`) and how to turn the score of u_t into the score of the whole state
+(`state_score`). Training needs `mean` and `std` only; sampling needs the other methods;
+neither asks which process it is.
 """
 
 import math
@@ -27,89 +28,175 @@ import torch
 from torch import Tensor
 
 Score = Callable[[Tensor, Tensor], Tensor]
-"""score(u, t): the gradient of log p_t at each noisy image of u; t is () or (batch,)."""
+"""score(u, t): the gradient of log p_t at the noisy images u; t is () or (batch,)."""
 
 Time = float | Tensor
 
 
 def as_time(t: Time) -> Tensor:
-    """Return `t` in double precision: near t = 0 the schedules cancel in single precision."""
+    """Return `t` in double precision: in single precision schedules cancel near t = 0.
+
+    Args:
+        t: one time, or several.
+    """
     return torch.as_tensor(t, dtype=torch.float64)
 
 
 def per_image(value: Tensor, like: Tensor) -> Tensor:
-    """Shape a number () or one number an image (batch,) so that it multiplies images (batch, ...).
+    """Shape a number, or one number per image, so that it multiplies images.
 
-    The result has the type and the device of `like`.
+    Args:
+        value: () or (batch,).
+        like: the images.
+
+    Returns:
+        () or (batch, 1, ..., 1), with the type and on the device of `like`.
     """
     value = value.to(dtype=like.dtype, device=like.device)
-    return value.reshape(value.shape + (1,) * (like.dim() - 1)) if value.dim() else value
+    return (
+        value.reshape(value.shape + (1,) * (like.dim() - 1)) if value.dim() else value
+    )
 
 
 class Process(ABC):
-    """A linear forward process; times are () for all images, or (batch,), one for each.
+    """A linear forward process on times in [0, 1].
 
-    The methods from `observe` on are those of a process whose state is the noisy image; a process
-    with hidden numbers overrides them.
+    A time is () for all images, or (batch,), one for each. The methods from `observe`
+    on are those of a process whose state is the noisy image; a process with hidden
+    numbers overrides them.
     """
 
     @abstractmethod
     def mean(self, t: Time) -> Tensor:
-        """Return the factor of the clean image in the observation at time t; shape of t."""
+        """Return the factor of the clean image in the observation; shape of t.
+
+        Args:
+            t: times in [0, 1].
+        """
 
     @abstractmethod
     def std(self, t: Time) -> Tensor:
-        """Return the standard deviation of the noise in the observation at t; shape of t."""
+        """Return the standard deviation of the noise in the observation; shape of t.
+
+        Args:
+            t: times in [0, 1].
+        """
 
     @abstractmethod
     def rate(self, t: Time) -> Tensor:
-        """Return f(t), the rate at which the image itself grows (f < 0: shrinks); shape of t."""
+        """Return f(t), the rate at which the image itself grows; shape of t.
+
+        Args:
+            t: times in [0, 1]; f < 0 shrinks the image.
+        """
 
     @abstractmethod
     def diffusion(self, t: Time) -> Tensor:
-        """Return g(t), the strength of the noise that enters the image at t; shape of t."""
+        """Return g(t), the strength of the noise that enters the image; shape of t.
 
-    # --- what the network sees, and what it gives back -------------------------------------
+        Args:
+            t: times in [0, 1].
+        """
+
+    # --- what the network sees, and what it gives back --------------------------------
 
     def observe(self, state: Tensor, t: Time) -> Tensor:
-        """Return the observation u_t (batch, ...) of a state."""
+        """Return the observation u_t (batch, ...) of a state.
+
+        Args:
+            state: Z_t.
+            t: its time, () or (batch,).
+        """
         return state
 
     def state_score(self, score: Tensor, state: Tensor, t: Time) -> Tensor:
-        """Return the score of the whole state, given the score of its observation."""
+        """Return the score of the whole state, given the score of its observation.
+
+        Args:
+            score: of the law of u_t, at the observation (batch, ...).
+            state: Z_t.
+            t: its time, () or (batch,).
+        """
         return score
 
     def image(self, state: Tensor) -> Tensor:
-        """Return the image (batch, ...) within a state."""
+        """Return the image (batch, ...) within a state.
+
+        Args:
+            state: at any time.
+        """
         return state
 
     def noisy(self, clean: Tensor, t: Time, noise: Tensor) -> Tensor:
-        """Return the observation mean(t) clean + std(t) noise (batch, ...)."""
+        """Return the observation mean(t) clean + std(t) noise (batch, ...).
+
+        Args:
+            clean: images x_0.
+            t: () or (batch,).
+            noise: standard normal numbers in the shape of `clean`.
+        """
         return self._times(self.mean(t), clean) + self._times(self.std(t), noise)
 
     def denoised(self, observed: Tensor, score: Tensor, t: Time) -> Tensor:
-        """Return E[x_0 | u_t] = (u + std^2 score) / mean: Tweedie's formula."""
-        return (observed + self._times(self.std(t) ** 2, score)) / per_image(self.mean(t), observed)
+        """Return E[x_0 | u_t] = (u + std^2 score) / mean: Tweedie's formula.
 
-    # --- the equation and its reversal -----------------------------------------------------
+        Args:
+            observed: noisy images u_t (batch, ...).
+            score: of the law of u_t, at `observed`.
+            t: () or (batch,).
+        """
+        return (observed + self._times(self.std(t) ** 2, score)) / per_image(
+            self.mean(t), observed
+        )
+
+    # --- the equation and its reversal ------------------------------------------------
 
     def start(
-        self, shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype | None = None
+        self,
+        shape: tuple[int, ...],
+        generator: torch.Generator,
+        dtype: torch.dtype | None = None,
     ) -> Tensor:
-        """Draw states at t = 1 for images of `shape` (batch, ...), as if x_0 were 0."""
-        noise = torch.randn(shape, generator=generator, dtype=dtype, device=generator.device)
+        """Draw states at t = 1, as if x_0 were 0.
+
+        Args:
+            shape: of the images, (batch, ...).
+            generator: source of the noise; the states are on its device.
+            dtype: of the states; None for PyTorch's default.
+
+        Returns:
+            States for `src.common.diffusion.samplers`.
+        """
+        noise = torch.randn(
+            shape, generator=generator, dtype=dtype, device=generator.device
+        )
         return self._times(self.std(1.0), noise)
 
     def drift(self, state: Tensor, t: Time) -> Tensor:
-        """Return F(t) Z, the shape of the state."""
+        """Return F(t) Z, the shape of the state.
+
+        Args:
+            state: Z.
+            t: its time, () or (batch,).
+        """
         return self._times(self.rate(t), state)
 
     def spread(self, noise: Tensor, t: Time) -> Tensor:
-        """Return G(t) times one number a pixel (batch, ...): the shape of the state."""
+        """Return G(t) noise, the shape of the state.
+
+        Args:
+            noise: one number per pixel (batch, ...).
+            t: () or (batch,).
+        """
         return self._times(self.diffusion(t), noise)
 
     def gather(self, score: Tensor, t: Time) -> Tensor:
-        """Return G(t)^T times the score of a state: one number a pixel (batch, ...)."""
+        """Return G(t)^T score: one number per pixel (batch, ...).
+
+        Args:
+            score: of a state, in its shape.
+            t: () or (batch,).
+        """
         return self._times(self.diffusion(t), score)
 
     def bridge(
@@ -117,29 +204,44 @@ class Process(ABC):
     ) -> Tensor:
         """Draw the state at a time before t, given the state at t and the clean image.
 
-        The law of Z_earlier given Z_t and x_0 is Gaussian. With a = mean(t) / mean(earlier) and
-        w = std(t)^2 - a^2 std(earlier)^2, its mean is (a std(earlier)^2 Z_t + mean(earlier) w x_0)
-        / std(t)^2 and its variance w std(earlier)^2 / std(t)^2: for a variance-preserving process
-        the step of DDPM (Ho et al. 2020, equation 7), for a variance-exploding one that of SMLD
-        (Song et al. 2021, appendix F).
+        The law of Z_earlier given Z_t and x_0 is Gaussian. With a = mean(t) /
+        mean(earlier) and w = std(t)^2 - a^2 std(earlier)^2, its mean is (a
+        std(earlier)^2 Z_t + mean(earlier) w x_0) / std(t)^2 and its variance w
+        std(earlier)^2 / std(t)^2: for a variance-preserving process the step of DDPM
+        (Ho et al. 2020, equation 7), for a variance-exploding one that of SMLD (Song et
+        al. 2021, appendix F).
 
         Args:
             state: (batch, ...) at time t.
             denoised: (batch, ...), what to take for x_0.
-            t, earlier: one number each.
-            noise: as many standard normal numbers as the state has, in the shape of the state.
+            t: the later time, one number.
+            earlier: the earlier time, one number.
+            noise: as many standard normal numbers as the state has, in the shape of the
+                state; zeros give the mean.
+
+        Returns:
+            The state at `earlier`.
         """
         of_state, of_clean, std = self.bridge_factors(t, earlier)
         drawn = self._times(of_state, state) + self._times(of_clean, denoised)
         return drawn + self._times(std, noise)
 
     def bridge_factors(self, t: Time, earlier: Time) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the bridge's factors of the state and of the clean image, and its std."""
+        """Return the bridge's factors of the state and of the clean image, and its std.
+
+        Args:
+            t: the later time, one number.
+            earlier: the earlier time, one number.
+        """
         variance, before = self.std(t) ** 2, self.std(earlier) ** 2
         ratio = self.mean(t) / self.mean(earlier)
         added = variance - ratio**2 * before
         of_clean = self.mean(earlier) * added / variance
-        return ratio * before / variance, of_clean, (added * before / variance).clamp(min=0).sqrt()
+        return (
+            ratio * before / variance,
+            of_clean,
+            (added * before / variance).clamp(min=0).sqrt(),
+        )
 
     @staticmethod
     def _times(value: Tensor, images: Tensor) -> Tensor:
@@ -148,101 +250,198 @@ class Process(ABC):
 
 
 class VariancePreserving(Process):
-    """dX = -beta(t)/2 X dt + sqrt(beta(t)) dB: data of variance 1 keep it (Song et al. 2021)."""
+    """dX = -beta(t)/2 X dt + sqrt(beta(t)) dB: data of variance 1 keep it.
+
+    The continuous limit of DDPM (Song et al. 2021).
+    """
 
     @abstractmethod
     def beta(self, t: Time) -> Tensor:
-        """Return the rate at which variance is exchanged for noise; shape of t."""
+        """Return the rate at which variance is exchanged for noise; shape of t.
+
+        Args:
+            t: times in [0, 1].
+        """
 
     @abstractmethod
     def log_mean(self, t: Time) -> Tensor:
-        """Return -1/2 times the integral of beta from 0 to t; shape of t."""
+        """Return -1/2 times the integral of beta from 0 to t; shape of t.
+
+        Args:
+            t: times in [0, 1].
+        """
 
     def mean(self, t: Time) -> Tensor:
-        """Return exp(log_mean(t))."""
+        """Return exp(log_mean(t)).
+
+        Args:
+            t: times in [0, 1].
+        """
         return self.log_mean(t).exp()
 
     def std(self, t: Time) -> Tensor:
-        """Return sqrt(1 - mean^2), without cancellation near t = 0."""
+        """Return sqrt(1 - mean^2), without cancellation near t = 0.
+
+        Args:
+            t: times in [0, 1].
+        """
         return (-torch.expm1(2 * self.log_mean(t))).sqrt()
 
     def rate(self, t: Time) -> Tensor:
-        """Return -beta/2."""
+        """Return -beta/2.
+
+        Args:
+            t: times in [0, 1].
+        """
         return -0.5 * self.beta(t)
 
     def diffusion(self, t: Time) -> Tensor:
-        """Return sqrt(beta)."""
+        """Return sqrt(beta).
+
+        Args:
+            t: times in [0, 1].
+        """
         return self.beta(t).sqrt()
 
 
 @dataclass(frozen=True)
 class LinearVP(VariancePreserving):
-    """The variance-preserving process with beta growing linearly, the usual choice."""
+    """The variance-preserving process with beta growing linearly, the usual choice.
+
+    Attributes:
+        beta_min: beta at t = 0, positive.
+        beta_max: beta at t = 1, at least `beta_min`.
+
+    Examples:
+        >>> process = LinearVP()
+        >>> round(process.mean(1.0).item(), 3), round(process.std(1.0).item(), 3)
+        (0.007, 1.0)
+        >>> clean, noise = torch.zeros(2, 1, 8, 8), torch.randn(2, 1, 8, 8)
+        >>> process.noisy(clean, torch.tensor([0.1, 0.9]), noise).shape
+        torch.Size([2, 1, 8, 8])
+    """
 
     beta_min: float = 0.1
     beta_max: float = 20.0
 
     def __post_init__(self) -> None:
-        """Reject a schedule that does not add noise."""
+        """Reject a schedule that does not add noise.
+
+        Raises:
+            ValueError: unless 0 < beta_min <= beta_max.
+        """
         if not 0 < self.beta_min <= self.beta_max:
             raise ValueError(
-                f"need 0 < beta_min <= beta_max, not {self.beta_min} and {self.beta_max}"
+                f"need 0 < beta_min <= beta_max, not {self.beta_min} "
+                f"and {self.beta_max}"
             )
 
     def beta(self, t: Time) -> Tensor:
-        """Return beta_min + t (beta_max - beta_min)."""
+        """Return beta_min + t (beta_max - beta_min).
+
+        Args:
+            t: times in [0, 1].
+        """
         return self.beta_min + as_time(t) * (self.beta_max - self.beta_min)
 
     def log_mean(self, t: Time) -> Tensor:
-        """Return -t beta_min / 2 - t^2 (beta_max - beta_min) / 4."""
+        """Return -t beta_min / 2 - t^2 (beta_max - beta_min) / 4.
+
+        Args:
+            t: times in [0, 1].
+        """
         t = as_time(t)
         return -0.5 * t * self.beta_min - 0.25 * t**2 * (self.beta_max - self.beta_min)
 
 
 @dataclass(frozen=True)
 class SubVP(LinearVP):
-    """The sub-variance-preserving process: LinearVP's mean, less noise (Song et al. 2021)."""
+    """The sub-variance-preserving process (Song et al. 2021): LinearVP with less noise.
+
+    Attributes:
+        beta_min: as for `LinearVP`.
+        beta_max: as for `LinearVP`.
+    """
 
     def std(self, t: Time) -> Tensor:
-        """Return 1 - mean^2, the variance that LinearVP has."""
+        """Return 1 - mean^2, the variance that LinearVP has.
+
+        Args:
+            t: times in [0, 1].
+        """
         return -torch.expm1(2 * self.log_mean(t))
 
     def diffusion(self, t: Time) -> Tensor:
-        """Return sqrt(beta (1 - mean^4))."""
+        """Return sqrt(beta (1 - mean^4)).
+
+        Args:
+            t: times in [0, 1].
+        """
         return (-self.beta(t) * torch.expm1(4 * self.log_mean(t))).sqrt()
 
 
 @dataclass(frozen=True)
 class VarianceExploding(Process):
-    """dX = g(t) dB with a standard deviation that grows geometrically (Song et al. 2021).
+    """dX = g(t) dB with a standard deviation that grows geometrically.
 
-    The noise at t = 0 is `sigma_min`, not 0: it stands for the noise of the data.
+    The process of SMLD (Song et al. 2021). The noise at t = 0 is `sigma_min`, not 0: it
+    stands for the noise of the data.
+
+    Attributes:
+        sigma_min: standard deviation at t = 0, positive.
+        sigma_max: standard deviation at t = 1, greater than `sigma_min`.
+
+    Examples:
+        >>> process = VarianceExploding(sigma_min=0.01, sigma_max=100.0)
+        >>> [round(process.std(t).item(), 3) for t in (0.0, 0.5, 1.0)]
+        [0.01, 1.0, 100.0]
     """
 
     sigma_min: float = 0.01
     sigma_max: float = 50.0
 
     def __post_init__(self) -> None:
-        """Reject a schedule that does not grow."""
+        """Reject a schedule that does not grow.
+
+        Raises:
+            ValueError: unless 0 < sigma_min < sigma_max.
+        """
         if not 0 < self.sigma_min < self.sigma_max:
             raise ValueError(
-                f"need 0 < sigma_min < sigma_max, not {self.sigma_min} and {self.sigma_max}"
+                f"need 0 < sigma_min < sigma_max, not {self.sigma_min} "
+                f"and {self.sigma_max}"
             )
 
     def mean(self, t: Time) -> Tensor:
-        """Return 1: the image is never shrunk."""
+        """Return 1: the image is never shrunk.
+
+        Args:
+            t: times in [0, 1].
+        """
         return torch.ones_like(as_time(t))
 
     def std(self, t: Time) -> Tensor:
-        """Return sigma_min (sigma_max / sigma_min)^t."""
+        """Return sigma_min (sigma_max / sigma_min)^t.
+
+        Args:
+            t: times in [0, 1].
+        """
         return self.sigma_min * (as_time(t) * self._log_ratio).exp()
 
     def rate(self, t: Time) -> Tensor:
-        """Return 0."""
+        """Return 0.
+
+        Args:
+            t: times in [0, 1].
+        """
         return torch.zeros_like(as_time(t))
 
     def diffusion(self, t: Time) -> Tensor:
-        """Return std(t) sqrt(2 log(sigma_max / sigma_min)): then d std^2 / dt = g^2."""
+        """Return std(t) sqrt(2 log(sigma_max / sigma_min)): then d std^2 / dt = g^2.
+
+        Args:
+            t: times in [0, 1].
+        """
         return self.std(t) * math.sqrt(2 * self._log_ratio)
 
     @property

@@ -1,15 +1,15 @@
-"""Samplers: from noise at t = 1 to images at t = 0, with any score and any forward process.
+"""Samplers: from noise at t = 1 to images at t = 0, with any score and any process.
 
-Every sampler walks a state down a grid of times and returns the image in the last state. Two
-equations have the marginals of the forward process dZ = F Z dt + G dB (Song et al. 2021,
-arXiv 2011.13456, equations 6 and 13), run from t = 1 down to 0:
+Every sampler walks a state down a grid of times and returns the image in the last
+state. Two equations have the marginals of the forward process dZ = F Z dt + G dB (Song
+et al. 2021, arXiv 2011.13456, equations 6 and 13), run from t = 1 down to 0:
 
     dZ = [F Z - G G^T s] dt + G dB          the reverse-time equation,
     dZ = [F Z - G G^T s / 2] dt             the probability flow, which has no noise,
 
-with s the score of the state. `euler_maruyama` follows the first, `probability_flow` the second.
-`ancestral` instead guesses the clean image at every step and draws the earlier state given it. To
-guide a sampler by an observation, pass it a guided score.
+with s the score of the state. `euler_maruyama` follows the first, `probability_flow`
+the second. `ancestral` instead guesses the clean image at every step and draws the
+earlier state given it. To guide a sampler by an observation, pass it a guided score.
 
 A sampler keeps no gradients; a score that needs autograd turns it on itself.
 """
@@ -34,11 +34,23 @@ def time_grid(
 ) -> Grid:
     """Return `steps` + 1 descending times (float64) from `first` to `last`.
 
-    The times are equally spaced. With a `floor` the equal spacing ends there, after `steps` - 1
-    steps, and one more step leads from it to `last`.
+    The times are equally spaced. With a `floor` the equal spacing ends there, after
+    `steps` - 1 steps, and one more step leads from it to `last`.
+
+    Args:
+        steps: at least 1, or 2 with a floor.
+        first: the largest time.
+        last: the smallest time.
+        floor: the time before the last step; None for equal steps.
 
     Raises:
         ValueError: too few steps, or times that do not descend.
+
+    Examples:
+        >>> time_grid(4).tolist()
+        [1.0, 0.75, 0.5, 0.25, 0.0]
+        >>> time_grid(3, floor=0.5).tolist()
+        [1.0, 0.75, 0.5, 0.0]
     """
     fewest = 1 if floor is None else 2
     if steps < fewest:
@@ -57,10 +69,10 @@ def euler_maruyama(
     generator: torch.Generator,
     after_step: AfterStep | None = None,
 ) -> Tensor:
-    """Follow the reverse-time equation by the Euler-Maruyama method; return images (batch, ...).
+    """Follow the reverse-time equation by the Euler-Maruyama method.
 
-    The last step adds no noise: what it would add is noise in the image. The score is evaluated
-    at every time of the grid but the last.
+    The last step adds no noise: what it would add is noise in the image. The score is
+    evaluated at every time of the grid but the last.
 
     Args:
         process: the forward process.
@@ -70,12 +82,17 @@ def euler_maruyama(
         generator: source of the noise, on the device of the state.
         after_step: called after each step.
 
+    Returns:
+        Images (batch, ...).
+
     Raises:
         ValueError: times that do not descend.
     """
 
     def step(state: Tensor, t: Tensor, earlier: Tensor, last: bool) -> Tensor:
-        return _reverse_step(process, score, state, t, earlier, None if last else generator)
+        return _reverse_step(
+            process, score, state, t, earlier, None if last else generator
+        )
 
     return _walk(process, state, grid, step, after_step)
 
@@ -88,13 +105,21 @@ def probability_flow(
     method: str = "heun",
     after_step: AfterStep | None = None,
 ) -> Tensor:
-    """Follow the probability flow; return images (batch, ...). The result depends on `state` only.
+    """Follow the probability flow; the result depends on `state` only.
 
     Args:
-        process, score, state, grid, after_step: as for `euler_maruyama`.
-        method: "heun" (trapezoid, error of second order, two scores a step) or "euler" (first
-            order, one score). Heun's last step is an Euler step where it ends at t = 0, because
-            no score exists there; one such step leaves the order as it is.
+        process: the forward process.
+        score: the score of the noisy image, as for `euler_maruyama`.
+        state: states at the first time of the grid, from `process.start`.
+        grid: (steps + 1,) descending times, see `time_grid`.
+        method: "heun" (trapezoid, error of second order, two scores per step) or
+            "euler" (first order, one score). Heun's last step is an Euler step where it
+            ends at t = 0, because no score exists there; one such step leaves the order
+            as it is.
+        after_step: called after each step.
+
+    Returns:
+        Images (batch, ...).
 
     Raises:
         ValueError: times that do not descend, an unknown method.
@@ -108,7 +133,9 @@ def probability_flow(
         reached = state - size * slope
         if method == "euler" or (last and earlier == 0):
             return reached
-        return state - 0.5 * size * (slope + _velocity(process, score, reached, earlier, 0.5))
+        return state - 0.5 * size * (
+            slope + _velocity(process, score, reached, earlier, 0.5)
+        )
 
     return _walk(process, state, grid, step, after_step)
 
@@ -121,17 +148,36 @@ def ancestral(
     generator: torch.Generator,
     after_step: AfterStep | None = None,
 ) -> Tensor:
-    """Denoise, draw the earlier state given the denoised image, repeat; return images (batch, ...).
+    """Denoise, draw the earlier state given the denoised image, and repeat.
 
-    For a variance-preserving process these are the steps of DDPM, for a variance-exploding one
-    those of SMLD (see `Process.bridge`). The last step returns the mean of its draw: where the
-    grid ends at 0 and std(0) = 0, that is the denoised image.
+    For a variance-preserving process these are the steps of DDPM, for a
+    variance-exploding one those of SMLD (see `Process.bridge`). The last step returns
+    the mean of its draw: where the grid ends at 0 and std(0) = 0, that is the denoised
+    image.
 
     Args:
-        process, score, state, grid, generator, after_step: as for `euler_maruyama`.
+        process: the forward process.
+        score: the score of the noisy image, as for `euler_maruyama`.
+        state: states at the first time of the grid, from `process.start`.
+        grid: (steps + 1,) descending times, see `time_grid`.
+        generator: source of the noise, on the device of the state.
+        after_step: called after each step.
+
+    Returns:
+        Images (batch, ...).
 
     Raises:
         ValueError: times that do not descend.
+
+    Examples:
+        >>> from src.common.diffusion.gaussian_mixture import GaussianMixture
+        >>> from src.common.diffusion.processes import LinearVP
+        >>> process, generator = LinearVP(), torch.Generator().manual_seed(0)
+        >>> data = GaussianMixture.isotropic(torch.tensor([[3.0]]), variance=0.0)
+        >>> score, start = data.score_under(process), process.start((2, 1), generator)
+        >>> ancestral(process, score, start, time_grid(20), generator).round()
+        tensor([[3.],
+                [3.]])
     """
 
     def step(state: Tensor, t: Tensor, earlier: Tensor, last: bool) -> Tensor:
@@ -151,18 +197,20 @@ def _reverse_step(
     earlier: Tensor,
     generator: torch.Generator | None,
 ) -> Tensor:
-    """Take one step of the reverse-time equation; without a generator, only its mean."""
+    """Take one step of the reverse-time equation, or without a generator its mean."""
     size = (t - earlier).item()
     mean = state - size * _velocity(process, score, state, t, 1.0)
     if generator is None:
         return mean
-    # One number a pixel, however many hidden numbers the state has.
+    # One number per pixel, however many hidden numbers the state has.
     noise = _noise(process.image(state), generator)
     return mean + size**0.5 * process.spread(noise, t)
 
 
-def _velocity(process: Process, score: Score, state: Tensor, t: Tensor, share: float) -> Tensor:
-    """Return F Z - share G G^T s: G has one column a pixel, so that G^T s comes first."""
+def _velocity(
+    process: Process, score: Score, state: Tensor, t: Tensor, share: float
+) -> Tensor:
+    """Return F Z - share G G^T s: G has one column per pixel, so G^T s comes first."""
     of_state = process.state_score(score(process.observe(state, t), t), state, t)
     pull = process.spread(process.gather(of_state, t), t)
     return process.drift(state, t) - share * pull
@@ -170,13 +218,19 @@ def _velocity(process: Process, score: Score, state: Tensor, t: Tensor, share: f
 
 def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
     """Draw standard normal numbers in the shape, type and device of `like`."""
-    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)
+    return torch.randn(
+        like.shape, generator=generator, dtype=like.dtype, device=like.device
+    )
 
 
 def _walk(
-    process: Process, state: Tensor, grid: Grid, step: _Step, after_step: AfterStep | None
+    process: Process,
+    state: Tensor,
+    grid: Grid,
+    step: _Step,
+    after_step: AfterStep | None,
 ) -> Tensor:
-    """Take one step between each two neighbours of the grid; return the image in the last state."""
+    """Take one step between neighbouring times; return the image in the last state."""
     times = _checked(grid.to(device="cpu", dtype=torch.float64))
     final = len(times) - 2
     with torch.no_grad():

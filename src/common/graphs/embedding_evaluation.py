@@ -1,7 +1,8 @@
 """Judge node vectors by the labels that a linear classifier reads from them.
 
-The protocol of DeepWalk (Perozzi, Al-Rfou, Skiena, KDD 2014, section 5), which most embedding
-papers share: one-vs-rest logistic regression on the vectors of some nodes, F1 scores on the others.
+The protocol of DeepWalk (Perozzi, Al-Rfou, Skiena, KDD 2014, section 5), which most
+embedding papers share: one-vs-rest logistic regression on the vectors of some nodes, F1
+scores on the others.
 """
 
 from dataclasses import dataclass
@@ -20,8 +21,9 @@ class Scores:
     """Two averages of the F1 score, in [0, 1].
 
     Attributes:
-        micro: F1 over all decisions together; with one label a node it is the accuracy.
-        macro: mean of the labels' own F1, over the labels that some test node has.
+        micro: F1 over all decisions together; with one label per node it is the
+            accuracy.
+        macro: mean of the F1 scores of the labels, over those that some test node has.
     """
 
     micro: float
@@ -34,22 +36,33 @@ def classify(
     share: float,
     generator: torch.Generator,
 ) -> Scores:
-    """Train on a random share of the nodes, test on all others.
+    """Train a classifier on a random share of the nodes and test it on all others.
 
     Args:
         vectors: the nodes' vectors.
-        y: (nodes,) classes 0, 1, ..., or (nodes, labels) booleans for several labels a node; nodes
-            without any label then take no part.
-        share: of the nodes to train on, in (0, 1). With classes each class keeps its share, but at
-            least one node.
+        y: (nodes,) classes 0, 1, ..., or (nodes, labels) booleans for several labels
+            per node; nodes without any label then take no part.
+        share: of the nodes to train on, in (0, 1). With classes each class keeps its
+            share, but at least one node.
         generator: source of the split.
 
+    Returns:
+        The F1 scores on the test nodes.
+
     Raises:
-        ValueError: for a share that leaves no node to train on or to test, labels of another form,
-            or vectors that are not finite.
+        ValueError: for a share that leaves no node to train on or to test, labels of
+            another form, or vectors that are not finite.
+
+    Examples:
+        >>> vectors = torch.tensor([[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]])
+        >>> y = torch.tensor([0, 0, 0, 1, 1, 1])
+        >>> classify(vectors, y, 0.5, torch.Generator().manual_seed(0))
+        Scores(micro=1.0, macro=1.0)
     """
     if not 0 < share < 1:
-        raise ValueError(f"the share of training nodes must lie between 0 and 1, not {share}")
+        raise ValueError(
+            f"the share of training nodes must lie between 0 and 1, not {share}"
+        )
     table = _label_table(y)
     nodes = torch.nonzero(table.any(dim=1)).ravel()
     train = _split(nodes, y if y.dim() == 1 else None, share, generator)
@@ -65,24 +78,33 @@ def classify_on(
 ) -> Scores:
     """Train a classifier on some nodes and return its scores on others.
 
-    A test node is given as many labels as it has (DeepWalk's protocol): those of the highest
-    scores; with classes this is the best one. The labels' classifiers are fitted independently.
+    A test node is given as many labels as it has (DeepWalk's protocol): those with the
+    highest scores; with classes this is the best one. The classifiers of the labels are
+    fitted independently.
 
     Args:
-        train_vectors, test_vectors: the nodes' vectors; every column is standardised with the mean
-            and deviation of the training nodes, because methods scale their vectors differently
-            and the classifier's penalty is not blind to it.
-        train_y, test_y: classes (nodes,) or booleans (nodes, labels).
+        train_vectors: of the training nodes; every column is standardised with their
+            mean and deviation, because methods scale their vectors differently and the
+            classifier's penalty depends on the scale.
+        train_y: classes (nodes,) or booleans (nodes, labels).
+        test_vectors: of the test nodes, standardised in the same way.
+        test_y: in the form of `train_y`.
+
+    Returns:
+        The F1 scores on the test nodes.
 
     Raises:
-        ValueError: without training or test nodes, for labels of another form, or for vectors that
-            are not finite.
+        ValueError: without training or test nodes, for labels of another form, or for
+            vectors that are not finite.
     """
     if not len(train_y) or not len(test_y):
         raise ValueError("need at least one node to train on and one to test")
     if train_y.dim() == 1:
         labels = int(torch.cat([train_y, test_y]).max()) + 1
-        train_table, test_table = _label_table(train_y, labels), _label_table(test_y, labels)
+        train_table, test_table = (
+            _label_table(train_y, labels),
+            _label_table(test_y, labels),
+        )
     else:
         train_table, test_table = _label_table(train_y), _label_table(test_y)
     scores = one_vs_rest(train_vectors, train_table, test_vectors)
@@ -94,10 +116,16 @@ def one_vs_rest(
     train_table: Bool[Tensor, "train labels"],
     test_vectors: Float[Tensor, "test dim"],
 ) -> Float[Tensor, "test labels"]:
-    """Return the log-odds that one logistic regression a label gives to each test node.
+    """Return the log-odds that one logistic regression per label gives to each node.
 
-    Scikit-learn's regression with its default penalty (C = 1) on standardised columns. A label that
-    no training node has scores minus infinity, one that all have plus infinity.
+    Scikit-learn's regression with its default penalty (C = 1) on standardised columns.
+    A label that no training node has scores minus infinity, one that all have plus
+    infinity.
+
+    Args:
+        train_vectors: of the training nodes.
+        train_table: which training node has which label.
+        test_vectors: of the test nodes.
 
     Raises:
         ValueError: for vectors that are not finite.
@@ -116,15 +144,21 @@ def one_vs_rest(
 def standardise(
     train: Float[Tensor, "train dim"], test: Float[Tensor, "test dim"]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return both in double precision, with the training columns' mean 0 and deviation 1.
+    """Return both in double precision, training columns with mean 0 and deviation 1.
 
     A column that is constant on the training nodes is only shifted.
+
+    Args:
+        train: vectors that give the mean and the deviation of each column.
+        test: vectors to shift and scale in the same way.
 
     Raises:
         ValueError: for vectors that are not finite.
     """
     if not (bool(train.isfinite().all()) and bool(test.isfinite().all())):
-        raise ValueError("vectors hold infinite or undefined numbers: training has diverged")
+        raise ValueError(
+            "vectors hold infinite or undefined numbers: training has diverged"
+        )
     train, test = train.detach().double(), test.detach().double()
     mean, deviation = train.mean(dim=0), train.std(dim=0, correction=0)
     # A constant column's deviation is not always exactly 0 in floating point.
@@ -136,7 +170,12 @@ def standardise(
 def top_labels(
     scores: Float[Tensor, "nodes labels"], counts: Int[Tensor, " nodes"]
 ) -> Bool[Tensor, "nodes labels"]:
-    """Return the table that gives each node its `counts` labels of the highest scores."""
+    """Return the table that gives each node its `counts` highest-scoring labels.
+
+    Args:
+        scores: of every node and label; of equal ones the first label wins.
+        counts: labels to give to each node.
+    """
     order = scores.argsort(dim=1, descending=True, stable=True)
     chosen = torch.arange(scores.shape[1]) < counts.unsqueeze(1)
     return torch.zeros_like(chosen).scatter_(1, order, chosen)
@@ -145,7 +184,17 @@ def top_labels(
 def f1_scores(
     predicted: Bool[Tensor, "nodes labels"], truth: Bool[Tensor, "nodes labels"]
 ) -> Scores:
-    """Return the micro and macro F1 score, F1 = 2 hits / (predicted + true)."""
+    """Return the micro and macro F1 score, F1 = 2 hits / (predicted + true).
+
+    Args:
+        predicted: the labels that each node was given.
+        truth: the labels that each node has.
+
+    Examples:
+        >>> truth = torch.tensor([[True, False], [False, True]])
+        >>> f1_scores(truth.flip(0), truth)
+        Scores(micro=0.0, macro=0.0)
+    """
     hits = (predicted & truth).sum(dim=0).double()
     sizes = predicted.sum(dim=0) + truth.sum(dim=0)
     present = truth.any(dim=0)
@@ -169,9 +218,12 @@ def _label_table(y: Tensor, labels: int | None = None) -> Bool[Tensor, "nodes la
 
 
 def _split(
-    nodes: Int[Tensor, " labelled"], y: Tensor | None, share: float, generator: torch.Generator
+    nodes: Int[Tensor, " labelled"],
+    y: Tensor | None,
+    share: float,
+    generator: torch.Generator,
 ) -> Int[Tensor, " train"]:
-    """Return random training nodes: a share of all, or of each class and at least one of it."""
+    """Return random training nodes: a share of all, or of each class but at least 1."""
     order = nodes[torch.randperm(len(nodes), generator=generator)]
     if y is None:
         return order[: max(1, round(share * len(order)))]

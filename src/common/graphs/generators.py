@@ -1,4 +1,7 @@
-"""Random graphs with a known truth: communities, roles, hubs. Undirected, seeded by a generator."""
+"""Random graphs with a known truth: communities, roles, hubs.
+
+All are undirected, and drawn by a generator.
+"""
 
 from dataclasses import replace
 
@@ -21,16 +24,28 @@ def stochastic_block_model(
 
     Args:
         sizes: nodes of each block.
-        inside, between: edge probabilities within a block and between two blocks, in [0, 1].
+        inside: edge probability within a block, in [0, 1].
+        between: edge probability between two blocks, in [0, 1].
         generator: source of the edges.
-        propensity: positive, mean 1: an edge's probability is multiplied by both ends' values and
-            cut at 1 (the degree-corrected model: it makes hubs); None is 1 for all.
+        propensity: positive, mean 1: an edge's probability is multiplied by the values
+            of both ends and cut at 1 (the degree-corrected model, which makes hubs);
+            None is 1 for all.
 
     Raises:
-        ValueError: for a probability outside [0, 1], or not one positive propensity a node.
+        ValueError: for a probability outside [0, 1], or not one positive propensity per
+            node.
+
+    Examples:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> graph = stochastic_block_model((20, 20), 0.5, 0.0, generator)
+        >>> source, target = graph.edge_index
+        >>> bool((graph.y[source] == graph.y[target]).all())
+        True
     """
     if not (0 <= inside <= 1 and 0 <= between <= 1):
-        raise ValueError(f"edge probabilities must lie in [0, 1], not {inside} and {between}")
+        raise ValueError(
+            f"edge probabilities must lie in [0, 1], not {inside} and {between}"
+        )
     y = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
     nodes = len(y)
     weight = torch.ones(nodes) if propensity is None else propensity
@@ -38,7 +53,9 @@ def stochastic_block_model(
         raise ValueError(f"need one positive propensity for each of the {nodes} nodes")
     pairs = [torch.empty(2, 0, dtype=torch.long)]
     for node in range(nodes - 1):  # a row at a time: memory stays linear in the nodes
-        chance = torch.where(y[node + 1 :] == y[node], inside, between) * weight[node + 1 :]
+        chance = (
+            torch.where(y[node + 1 :] == y[node], inside, between) * weight[node + 1 :]
+        )
         draws = torch.rand(nodes - node - 1, generator=generator)
         hits = torch.nonzero(draws < chance * weight[node]).ravel() + node + 1
         pairs.append(torch.stack([torch.full_like(hits, node), hits]))
@@ -52,7 +69,7 @@ def with_class_features(
 
     Args:
         graph: with classes `y` (nodes,).
-        dimension: of the features; the means are standard normal.
+        dimension: number of features; the means are standard normal.
         noise: standard deviation of the noise, at least 0.
         generator: source of the means and of the noise.
 
@@ -63,14 +80,18 @@ def with_class_features(
         raise ValueError("need a graph with one class a node as y")
     classes = int(graph.y.max()) + 1
     means = torch.randn(classes, dimension, generator=generator)
-    x = means[graph.y] + noise * torch.randn(graph.num_nodes, dimension, generator=generator)
+    x = means[graph.y] + noise * torch.randn(
+        graph.num_nodes, dimension, generator=generator
+    )
     return replace(graph, x=x)
 
 
 def power_law_propensity(
     nodes: int, exponent: float, generator: torch.Generator
 ) -> Float[Tensor, " nodes"]:
-    """Return values of mean 1 with a power-law tail, P(value > v) ~ v^-exponent, cut near 10.
+    """Return values of mean 1 with a power-law tail, cut near 10.
+
+    P(value > v) ~ v^-exponent; a `propensity` for `stochastic_block_model`.
 
     Args:
         nodes: how many.
@@ -78,7 +99,7 @@ def power_law_propensity(
         generator: source of the draws.
 
     Raises:
-        ValueError: for another exponent: such a law has no mean.
+        ValueError: for an exponent of at most 1: such a law has no mean.
     """
     if not exponent > 1:
         raise ValueError(f"the exponent must be greater than 1, not {exponent}")
@@ -87,16 +108,24 @@ def power_law_propensity(
     return values / values.mean()
 
 
-def preferential_attachment(nodes: int, links: int, generator: torch.Generator) -> Graph:
-    """Return a Barabasi-Albert graph: each new node links to `links` nodes by their degree.
+def preferential_attachment(
+    nodes: int, links: int, generator: torch.Generator
+) -> Graph:
+    """Return a Barabasi-Albert graph: new nodes link to others by their degree.
 
     Args:
         nodes: more than `links`.
-        links: of a new node, at least 1; it draws ends of earlier edges, so repeats may merge.
+        links: of a new node, at least 1; it draws ends of earlier edges, and repeats
+            are merged.
         generator: source of the draws.
 
     Raises:
         ValueError: if there are too few nodes or no links.
+
+    Examples:
+        >>> graph = preferential_attachment(30, 1, torch.Generator().manual_seed(0))
+        >>> graph.num_edges // 2
+        29
     """
     if links < 1 or nodes <= links:
         raise ValueError(f"need nodes > links >= 1, not {nodes} and {links}")
@@ -115,16 +144,19 @@ def preferential_attachment(nodes: int, links: int, generator: torch.Generator) 
 def communities_of_roles(
     communities: int, hubs: int, members: int, leaves: int, generator: torch.Generator
 ) -> tuple[Graph, Int[Tensor, " nodes"]]:
-    """Return a graph in which every community holds the same roles, and the nodes' roles.
+    """Return a graph whose communities hold the same roles, and the nodes' roles.
 
-    In each community the hubs (role 0) know each other and most members; the members (role 1) know
-    some of each other; each leaf (role 3) hangs at one hub; and a bridge (role 2) joins the
-    community's members with the bridges of all other communities. Roles repeat in distant places,
-    communities do not: it separates structural from positional embeddings.
+    In each community the hubs (role 0) know each other and most members; the members
+    (role 1) know some of each other; each leaf (role 3) hangs on one hub; and a bridge
+    (role 2) joins the community's members with the bridges of all other communities.
+    Roles repeat in distant places, communities do not, so the graph separates
+    structural from positional embeddings.
 
     Args:
         communities: how many, at least 2.
-        hubs, members, leaves: of each community.
+        hubs: of each community, at least 1.
+        members: of each community, at least 1.
+        leaves: of each community, at least 0.
         generator: source of the edges.
 
     Returns:
@@ -132,9 +164,17 @@ def communities_of_roles(
 
     Raises:
         ValueError: for fewer than two communities, or one without hubs or members.
+
+    Examples:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> graph, roles = communities_of_roles(3, 2, 5, 4, generator)
+        >>> graph.y.bincount(), roles.bincount()
+        (tensor([12, 12, 12]), tensor([ 6, 15,  3, 12]))
     """
     if communities < 2 or hubs < 1 or members < 1 or leaves < 0:
-        raise ValueError("need at least 2 communities, each with at least 1 hub and 1 member")
+        raise ValueError(
+            "need at least 2 communities, each with at least 1 hub and 1 member"
+        )
     size = hubs + members + 1 + leaves
     roles = torch.tensor([0] * hubs + [1] * members + [2] + [3] * leaves)
     drawn = [_community(hubs, members, leaves, generator) for _ in range(communities)]
@@ -149,12 +189,14 @@ def communities_of_roles(
 def _community(
     hubs: int, members: int, leaves: int, generator: torch.Generator
 ) -> Int[Tensor, "2 pairs"]:
-    """Draw the links inside one community: hubs first, then members, the bridge, the leaves."""
+    """Draw the links inside one community: hubs first, then members, bridge, leaves."""
     inner = hubs + members
     is_hub = torch.arange(inner) < hubs
     both, either = is_hub[:, None] & is_hub, is_hub[:, None] | is_hub
     chance = torch.where(both, 1.0, torch.where(either, 0.6, 0.15))
-    links = torch.nonzero((torch.rand(inner, inner, generator=generator) < chance).triu(1)).T
+    links = torch.nonzero(
+        (torch.rand(inner, inner, generator=generator) < chance).triu(1)
+    ).T
     picks = hubs + torch.randperm(members, generator=generator)[: max(2, members // 5)]
     hangs = torch.randint(hubs, (leaves,), generator=generator)
     bridge = torch.stack([torch.full_like(picks, inner), picks])

@@ -1,7 +1,8 @@
-"""Graphs as the book's chapters pass them around: one small typed structure and sparse matrices.
+"""Graphs as the book's chapters pass them around: one typed structure, sparse matrices.
 
-A `Graph` holds what torch-geometric's `Data` holds, with the promises that most methods need: the
-edges of an undirected graph stand in both directions, sorted, without loops and without repeats.
+A `Graph` holds what torch-geometric's `Data` holds, with the promises that most methods
+need: the edges of an undirected graph stand in both directions, sorted, without loops
+and without repeats.
 """
 
 import warnings
@@ -20,16 +21,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph with optional weights, features, labels and split; make it with `Graph.from_edges`.
+    """A graph with optional weights, features, labels and split.
+
+    Make it with `Graph.from_edges`, which keeps the promises below.
 
     Attributes:
-        edge_index: (2, edges) sources and targets, sorted by source, then by target; no loops, no
-            repeats; an undirected graph has every edge in both directions.
+        edge_index: (2, edges) sources and targets, sorted by source, then by target; no
+            loops, no repeats; an undirected graph has every edge in both directions.
         num_nodes: nodes are 0 ... num_nodes - 1; some may have no edges.
         edge_weight: (edges,) positive weights, or None for all 1.
         x: (nodes, features), or None.
-        y: (nodes,) classes, or (nodes, labels) of booleans for several labels a node, or None.
-        train, val, test: (nodes,) booleans of a split, or None.
+        y: (nodes,) classes, or (nodes, labels) of booleans for several labels per node,
+            or None.
+        train: (nodes,) booleans, the training part of a split, or None.
+        val: (nodes,) booleans, its validation part, or None.
+        test: (nodes,) booleans, its test part, or None.
+
+    Examples:
+        >>> path = Graph.from_edges(torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
+        >>> path.edge_index
+        tensor([[0, 1, 1, 2],
+                [1, 0, 2, 1]])
+        >>> path.degree
+        tensor([1., 2., 1.])
     """
 
     edge_index: Int[Tensor, "2 edges"]
@@ -52,17 +66,19 @@ class Graph:
         x: Tensor | None = None,
         y: Tensor | None = None,
     ) -> "Graph":
-        """Return the graph of these pairs: loops are dropped, repeats and directions are merged.
+        """Return the graph of these pairs; loops are dropped, repeats merged.
 
         Args:
             edges: (2, pairs) in any order, in one direction or both.
             num_nodes: at least one more than the largest node.
             edge_weight: positive; of the repeats of an edge the largest weight is kept.
             directed: keep directions apart instead of adding the opposite ones.
-            x, y: features and labels of the nodes.
+            x: features of the nodes.
+            y: classes or labels of the nodes.
 
         Raises:
-            ValueError: for a node outside 0 ... num_nodes - 1, or a weight that is not positive.
+            ValueError: for a node outside 0 ... num_nodes - 1, or a weight that is not
+                positive.
         """
         if edges.numel() and not 0 <= int(edges.min()) <= int(edges.max()) < num_nodes:
             raise ValueError(f"edges name nodes outside 0 ... {num_nodes - 1}")
@@ -77,24 +93,33 @@ class Graph:
             weight = None if weight is None else torch.cat([weight, weight])
         keys, place = torch.unique(source * num_nodes + target, return_inverse=True)
         if weight is not None:
-            weight = weight.new_zeros(len(keys)).scatter_reduce_(0, place, weight, "amax")
+            weight = weight.new_zeros(len(keys)).scatter_reduce_(
+                0, place, weight, "amax"
+            )
         index = torch.stack([keys // max(num_nodes, 1), keys % max(num_nodes, 1)])
         return cls(index, num_nodes, weight, x, y)
 
     @classmethod
-    def from_networkx(cls, graph: "networkx.Graph", weight: str | None = None) -> "Graph":
+    def from_networkx(
+        cls, graph: "networkx.Graph", weight: str | None = None
+    ) -> "Graph":
         """Return a networkx graph; its nodes are numbered in its own order.
 
         Args:
             graph: directed or not; parallel edges are merged.
             weight: the edge attribute that holds the weights; None ignores weights.
+
+        Raises:
+            ValueError: for a weight that is not positive.
         """
         number = {node: i for i, node in enumerate(graph)}
         pairs = [(number[a], number[b]) for a, b in graph.edges()]
         edges = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).T
         weights = None
         if weight is not None:
-            values = [float(value) for _, _, value in graph.edges(data=weight, default=1.0)]
+            values = [
+                float(value) for _, _, value in graph.edges(data=weight, default=1.0)
+            ]
             weights = torch.tensor(values, dtype=torch.float)
         return cls.from_edges(edges, len(number), weights, directed=graph.is_directed())
 
@@ -116,11 +141,13 @@ class Graph:
     @property
     def weights(self) -> Float[Tensor, " edges"]:
         """The edge weights, 1 where the graph has none."""
-        return torch.ones(self.num_edges) if self.edge_weight is None else self.edge_weight
+        return (
+            torch.ones(self.num_edges) if self.edge_weight is None else self.edge_weight
+        )
 
     @cached_property
     def indptr(self) -> Int[Tensor, " nodes_and_one"]:
-        """Where each node's edges begin: those of v are indptr[v] up to indptr[v + 1]."""
+        """Where a node's edges begin: v has indptr[v] up to indptr[v + 1]."""
         counts = torch.bincount(self.edge_index[0], minlength=self.num_nodes)
         return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
@@ -131,57 +158,102 @@ class Graph:
         return zeros.index_add_(0, self.edge_index[0], self.weights)
 
     def subgraph(self, nodes: Int[Tensor, " kept"]) -> "Graph":
-        """Return the graph that these nodes induce; they are renumbered in the given order."""
+        """Return the graph that these nodes induce, renumbered in the given order.
+
+        Args:
+            nodes: different nodes, in the order that they will have.
+        """
         number = torch.full((self.num_nodes,), -1)
         number[nodes] = torch.arange(len(nodes))
         renamed = number[self.edge_index]
         keep = (renamed >= 0).all(dim=0)
         weight = None if self.edge_weight is None else self.edge_weight[keep]
-        parts = {name: getattr(self, name) for name in ("x", "y", "train", "val", "test")}
-        kept = {name: None if part is None else part[nodes] for name, part in parts.items()}
+        parts = {
+            name: getattr(self, name) for name in ("x", "y", "train", "val", "test")
+        }
+        kept = {
+            name: None if part is None else part[nodes] for name, part in parts.items()
+        }
         made = Graph.from_edges(renamed[:, keep], len(nodes), weight, directed=True)
         return replace(made, **kept)
 
     def with_edges(self, keep: Tensor) -> "Graph":
-        """Return the graph with those stored edges only for which `keep` (edges,) is true."""
+        """Return the graph with only the stored edges for which `keep` is true.
+
+        Args:
+            keep: (edges,) booleans; for an undirected graph the same in both
+                directions.
+        """
         weight = None if self.edge_weight is None else self.edge_weight[keep]
         return replace(self, edge_index=self.edge_index[:, keep], edge_weight=weight)
 
 
 def sparse_matrix(
-    edge_index: Int[Tensor, "2 entries"], values: Float[Tensor, " entries"], rows: int, columns: int
+    edge_index: Int[Tensor, "2 entries"],
+    values: Float[Tensor, " entries"],
+    rows: int,
+    columns: int,
 ) -> Tensor:
-    """Return the (rows, columns) sparse CSR matrix with these entries; repeats are added.
+    """Return the sparse CSR matrix with these entries; repeats are added up.
 
-    On a processor CSR is several times as fast as torch's COO format. `matrix @ dense` has a
-    gradient for the dense factor.
+    On a processor CSR is several times as fast as torch's COO format. `matrix @ dense`
+    has a gradient for the dense factor.
+
+    Args:
+        edge_index: row and column of each entry.
+        values: of the entries.
+        rows: height of the matrix.
+        columns: width of the matrix.
+
+    Raises:
+        RuntimeError: for an entry outside the matrix.
     """
     keys = edge_index[0] * columns + edge_index[1]
     if not values.requires_grad and bool((keys[1:] > keys[:-1]).all()):
-        # In order and without repeats, as a graph's edges are: nothing to sort, most of the cost.
+        # In order and without repeats, as a graph's edges are: there is nothing to
+        # sort, which is most of the cost.
         starts = torch.bincount(edge_index[0], minlength=rows).cumsum(0)
         starts = torch.cat([starts.new_zeros(1), starts])
         parts = (starts, edge_index[1], values, (rows, columns))
         return _csr(lambda: torch.sparse_csr_tensor(*parts, check_invariants=True))
-    matrix = torch.sparse_coo_tensor(edge_index, values, (rows, columns), check_invariants=True)
+    matrix = torch.sparse_coo_tensor(
+        edge_index, values, (rows, columns), check_invariants=True
+    )
     return _csr(lambda: matrix.coalesce().to_sparse_csr())
 
 
 def _csr(make: Callable[[], Tensor]) -> Tensor:
-    with warnings.catch_warnings():  # torch calls its CSR format a beta, once a process
+    with warnings.catch_warnings():  # torch calls CSR a beta, once per process
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
         return make()
 
 
 def adjacency(graph: Graph, dtype: torch.dtype = torch.float) -> Tensor:
-    """Return the adjacency matrix A, A[u, v] the weight of the edge from u to v, as sparse CSR."""
+    """Return the adjacency matrix A as sparse CSR.
+
+    Args:
+        graph: A[u, v] is the weight of its edge from u to v, 0 without one.
+        dtype: of the entries.
+    """
     nodes = graph.num_nodes
     return sparse_matrix(graph.edge_index, graph.weights.to(dtype), nodes, nodes)
 
 
 def transition_matrix(graph: Graph, dtype: torch.dtype = torch.float) -> Tensor:
-    """Return D^-1 A, the steps of the uniform random walk; nodes without edges have zero rows."""
-    nodes, source, weights = graph.num_nodes, graph.edge_index[0], graph.weights.to(dtype)
+    """Return D^-1 A, the steps of the random walk, as sparse CSR.
+
+    A step's probability is in proportion to the edge's weight; nodes without edges have
+    zero rows.
+
+    Args:
+        graph: directed or not; D holds the degrees of the sources.
+        dtype: of the entries.
+    """
+    nodes, source, weights = (
+        graph.num_nodes,
+        graph.edge_index[0],
+        graph.weights.to(dtype),
+    )
     degree = weights.new_zeros(nodes).index_add_(0, source, weights)
     return sparse_matrix(graph.edge_index, weights / degree[source], nodes, nodes)
 
@@ -189,12 +261,18 @@ def transition_matrix(graph: Graph, dtype: torch.dtype = torch.float) -> Tensor:
 def normalised_adjacency(
     graph: Graph, *, self_loops: bool = False, dtype: torch.dtype = torch.float
 ) -> Tensor:
-    """Return D^-1/2 A D^-1/2 as sparse CSR.
+    """Return D^-1/2 A D^-1/2 as sparse CSR; nodes without edges have zero rows.
 
     Args:
         graph: undirected.
         self_loops: add the identity to A first (Kipf and Welling's renormalisation).
         dtype: of the entries.
+
+    Examples:
+        >>> pair = Graph.from_edges(torch.tensor([[0], [1]]), num_nodes=2)
+        >>> normalised_adjacency(pair, self_loops=True).to_dense()
+        tensor([[0.5000, 0.5000],
+                [0.5000, 0.5000]])
     """
     nodes, index, weights = graph.num_nodes, graph.edge_index, graph.weights.to(dtype)
     if self_loops:
@@ -203,13 +281,19 @@ def normalised_adjacency(
         weights = torch.cat([weights, weights.new_ones(nodes)])
     degree = weights.new_zeros(nodes).index_add_(0, index[0], weights)
     scale = torch.where(degree > 0, degree, 1.0).rsqrt()
-    return sparse_matrix(index, scale[index[0]] * weights * scale[index[1]], nodes, nodes)
+    return sparse_matrix(
+        index, scale[index[0]] * weights * scale[index[1]], nodes, nodes
+    )
 
 
 def normalised_laplacian(graph: Graph, dtype: torch.dtype = torch.float) -> Tensor:
     """Return I - D^-1/2 A D^-1/2 as sparse CSR; its eigenvalues lie in [0, 2].
 
     A node without edges keeps the 1 on the diagonal, as in torch-geometric.
+
+    Args:
+        graph: undirected.
+        dtype: of the entries.
     """
     nodes, index = graph.num_nodes, graph.edge_index
     weights = graph.weights.to(dtype)
@@ -218,4 +302,6 @@ def normalised_laplacian(graph: Graph, dtype: torch.dtype = torch.float) -> Tens
     values = -scale[index[0]] * weights * scale[index[1]]
     loops = torch.arange(nodes).expand(2, nodes)
     index = torch.cat([index, loops], dim=1)
-    return sparse_matrix(index, torch.cat([values, values.new_ones(nodes)]), nodes, nodes)
+    return sparse_matrix(
+        index, torch.cat([values, values.new_ones(nodes)]), nodes, nodes
+    )

@@ -25,13 +25,14 @@ class GraphSettings:
 
     Attributes:
         epochs: at most; each visits every training graph once, in random order.
-        batch_size: graphs of an update (fewer in an epoch's last).
+        batch_size: graphs per update (fewer in the last one of an epoch).
         learning_rate: of Adam, lowered on plateaus of the validation loss.
         weight_decay: of all parameters, at least 0.
         coupled: an L2 penalty in the gradient (Adam), not AdamW.
         patience: epochs without a lower validation loss after which training stops.
         plateau: factor of the learning rate and epochs to wait; None keeps the rate.
-        reduction: "sum" adds up a batch's losses: weight decay then counts for less.
+        reduction: "sum" adds up the losses of a batch: weight decay then counts for
+            less.
     """
 
     epochs: int = 200
@@ -44,9 +45,15 @@ class GraphSettings:
     reduction: Literal["mean", "sum"] = "mean"
 
     def __post_init__(self) -> None:
-        """Reject settings that train nothing."""
+        """Reject settings that train nothing.
+
+        Raises:
+            ValueError: for epochs or a batch size below 1.
+        """
         if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError(f"need epochs and batch_size >= 1: {self.epochs}, {self.batch_size}")
+            raise ValueError(
+                f"need epochs and batch_size >= 1: {self.epochs}, {self.batch_size}"
+            )
 
 
 @dataclass(frozen=True)
@@ -56,9 +63,12 @@ class GraphResult:
     Attributes:
         best_val_loss: the lowest validation loss (mean cross-entropy) of any epoch.
         epoch: the first epoch (from 1) that reached it.
-        val_at_best, test_at_best: the accuracies after that epoch.
+        val_at_best: the validation accuracy after that epoch.
+        test_at_best: the test accuracy after that epoch.
         test_last: the test accuracy after the last epoch that was trained.
-        val_loss_curve, val_curve, test_curve: the three numbers after each epoch.
+        val_loss_curve: the validation loss after each epoch.
+        val_curve: the validation accuracy after each epoch.
+        test_curve: the test accuracy after each epoch.
     """
 
     best_val_loss: float
@@ -72,7 +82,7 @@ class GraphResult:
 
 
 class GraphClassifier(nn.Module):
-    """GCN layers with ReLU, a readout, and a perceptron with one hidden layer on its vectors."""
+    """GCN layers with ReLU, a readout, and a perceptron with one hidden layer."""
 
     def __init__(
         self,
@@ -90,7 +100,11 @@ class GraphClassifier(nn.Module):
             classes: number of classes.
             readout: `readout(h, batch)`; a module's parameters are trained too.
             readout_size: length of its vectors where it is not the last of `sizes`.
-            dropout: before the last layer.
+            dropout: probability before each layer of the perceptron but the first, in
+                [0, 1).
+
+        Raises:
+            ValueError: for a dropout outside [0, 1).
         """
         super().__init__()
         pairs = itertools.pairwise(sizes)
@@ -100,7 +114,11 @@ class GraphClassifier(nn.Module):
         self.head = MLP(head, dropout, input_dropout=0.0)
 
     def forward(self, batch: GraphBatch) -> Float[Tensor, "graphs classes"]:
-        """Return the logits of each graph."""
+        """Return the logits of each graph.
+
+        Args:
+            batch: with the features that the first layer takes.
+        """
         h = batch.x
         for layer in self.layers:
             h = layer(h, batch.operators[GCN_OPERATOR]).relu()
@@ -116,14 +134,22 @@ def classify_graphs(
 ) -> GraphResult:
     """Train `model` in place with early stopping on the validation loss.
 
-    The model is left as after the last epoch; the result says what it did at the best one.
+    The model is left as after the last epoch; the result says what it did at the best
+    one.
 
     Args:
-        model: called `model(batch)`; returns logits or log-probabilities (graphs, classes).
+        model: called `model(batch)`; returns logits or log-probabilities (graphs,
+            classes).
         graphs: with classes.
         split: numbers of the graphs for training, validation and test.
         settings: of the training.
         generator: source of the order of the graphs and of dropout's random numbers.
+
+    Returns:
+        The accuracies at the best epoch and their curves.
+
+    Raises:
+        FloatingPointError: if the training loss stops being a finite number.
     """
     count = len(split.val)
     watched = graphs.batch(torch.cat([split.val, split.test]))
@@ -155,7 +181,14 @@ def classify_graphs(
     )
     batches = random_batches(graphs, split.train, settings.batch_size, generator)
     curve = train(
-        model, loss, batches, training, generator, watch=look, watch_every=updates, stop=stop
+        model,
+        loss,
+        batches,
+        training,
+        generator,
+        watch=look,
+        watch_every=updates,
+        stop=stop,
     )
     return _result([seen for _, seen in curve.watched])
 
@@ -166,7 +199,14 @@ def random_batches(
     batch_size: int,
     generator: torch.Generator,
 ) -> Iterator[GraphBatch]:
-    """Yield batches without end; each pass through the chosen graphs has a new random order."""
+    """Yield batches without end, each pass through the graphs in a new random order.
+
+    Args:
+        graphs: the collection to draw from.
+        chosen: numbers of the graphs to use.
+        batch_size: graphs per batch; the last of a pass may have fewer.
+        generator: source of the orders.
+    """
     while True:
         order = chosen[torch.randperm(len(chosen), generator=generator)]
         for part in order.split(batch_size):
@@ -179,7 +219,7 @@ def _share(right: Tensor) -> float:
 
 
 def _result(seen: list[tuple[float, float, float]]) -> GraphResult:
-    """Return the summary of (validation loss, validation accuracy, test accuracy) an epoch."""
+    """Return the summary of every epoch's validation loss and both accuracies."""
     losses, val, test = (list(values) for values in zip(*seen, strict=True))
     first = losses.index(min(losses))
     return GraphResult(

@@ -1,7 +1,8 @@
-"""Predict hidden links: a fair split, the score of node vectors, and the classical heuristics.
+"""Predict hidden links: a fair split, the score of node vectors, a classical heuristic.
 
-The protocol of node2vec (Grover, Leskovec, KDD 2016, section 4.4): hide links so that what remains
-stays connected, and rank them against as many random pairs that are no links.
+The protocol of node2vec (Grover, Leskovec, KDD 2016, section 4.4): hide links so that
+what remains stays connected, and rank them against as many random pairs that are not
+linked.
 """
 
 from collections.abc import Iterator
@@ -27,14 +28,15 @@ _CHUNK = 16_384  # pairs whose neighbour lists are compared at once: bounds the 
 class LinkSplit:
     """Links to predict, pairs to tell them from, and what a method may see.
 
-    Every pair (u, v) is a column with u < v; no pair stands in two of the four lists.
+    Every pair (u, v) is a column with u < v; no pair is in two of the four lists.
 
     Attributes:
         graph: the graph without the hidden links; methods are trained on nothing else.
         hidden: (2, hidden) the links to predict.
-        non_links: (2, hidden) random pairs that are no links of the whole graph.
+        non_links: (2, hidden) random pairs that are not linked in the whole graph.
         train_links: (2, train) the links of `graph`, for a classifier of pairs.
-        train_non_links: (2, train) further random pairs that are no links of the whole graph.
+        train_non_links: (2, train) further random pairs that are not linked in the
+            whole graph.
     """
 
     graph: Graph
@@ -45,33 +47,51 @@ class LinkSplit:
 
 
 def hide_links(graph: Graph, share: float, generator: torch.Generator) -> LinkSplit:
-    """Hide random links, but none of a random spanning forest: every component stays connected.
+    """Hide random links, but so that every component stays connected.
 
-    The forest is the minimum spanning forest for random weights. The hidden links are drawn
-    uniformly from the others, the non-links uniformly from all pairs without a link.
+    None of the links of a random spanning forest is hidden: the minimum spanning forest
+    for random weights. The hidden links are drawn uniformly from the others, the
+    non-links uniformly from all pairs without a link.
 
     Args:
-        graph: undirected; its features, labels and edge weights stay with the remaining graph.
+        graph: undirected; its features, labels and edge weights stay with the remaining
+            graph.
         share: of all links to hide, in (0, 1).
         generator: source of the forest, the hidden links and the non-links.
 
+    Returns:
+        The remaining graph with the lists of pairs to train and to test on.
+
     Raises:
-        ValueError: for a directed graph, a share that hides no link or more links than the graph
-            can spare and stay connected, or a graph in which most pairs are links.
+        ValueError: for a directed graph, a share that hides no link or more links than
+            the graph can spare and stay connected, or a graph in which most pairs are
+            linked.
+
+    Examples:
+        >>> nodes = torch.arange(8)
+        >>> ring = Graph.from_edges(torch.stack([nodes, nodes.roll(1)]), 8)
+        >>> split = hide_links(ring, 1 / 8, torch.Generator().manual_seed(0))
+        >>> split.hidden.shape, split.train_links.shape
+        (torch.Size([2, 1]), torch.Size([2, 7]))
     """
     links = _links(graph)
     count = round(share * links.shape[1])
-    spare = torch.nonzero(~_in_spanning_forest(links, graph.num_nodes, generator)).ravel()
+    spare = torch.nonzero(
+        ~_in_spanning_forest(links, graph.num_nodes, generator)
+    ).ravel()
     if not 0 < count <= len(spare):
         raise ValueError(
-            f"cannot hide {count} of {links.shape[1]} links: choose a share that hides at least 1 "
-            f"and at most the {len(spare)} that the graph can lose and stay connected"
+            f"cannot hide {count} of {links.shape[1]} links: choose a share that hides "
+            f"at least 1 and at most the {len(spare)} that the graph can lose and stay "
+            "connected"
         )
     hide = torch.zeros(links.shape[1], dtype=torch.bool)
     hide[spare[torch.randperm(len(spare), generator=generator)[:count]]] = True
     non_links = _sample_non_links(links, graph.num_nodes, links.shape[1], generator)
     hidden_keys = _keys(links[:, hide], graph.num_nodes)
-    kept = ~torch.isin(_keys(graph.edge_index.sort(dim=0).values, graph.num_nodes), hidden_keys)
+    kept = ~torch.isin(
+        _keys(graph.edge_index.sort(dim=0).values, graph.num_nodes), hidden_keys
+    )
     return LinkSplit(
         graph=graph.with_edges(kept),
         hidden=links[:, hide],
@@ -82,11 +102,11 @@ def hide_links(graph: Graph, share: float, generator: torch.Generator) -> LinkSp
 
 
 def link_auc(vectors: Float[Tensor, "nodes dim"], split: LinkSplit) -> float:
-    """Return the area under the ROC curve of a classifier of pairs, on the hidden links.
+    """Return the area under the ROC curve of a classifier of pairs on the hidden links.
 
-    A pair's features are the products of its nodes' vectors, entry by entry (node2vec's Hadamard
-    operator), standardised on the training pairs; logistic regression is trained to tell the
-    remaining links from the training non-links.
+    A pair's features are the products of its nodes' vectors, entry by entry (node2vec's
+    Hadamard operator), standardised on the training pairs; logistic regression is
+    trained to tell the remaining links from the training non-links.
 
     Args:
         vectors: the nodes' vectors, trained on `split.graph` alone.
@@ -94,6 +114,14 @@ def link_auc(vectors: Float[Tensor, "nodes dim"], split: LinkSplit) -> float:
 
     Raises:
         ValueError: for vectors that are not finite, or not one for every node.
+
+    Examples:
+        >>> nodes = torch.arange(12)
+        >>> cliques = torch.combinations(nodes[:6]).T, torch.combinations(nodes[6:]).T
+        >>> graph = Graph.from_edges(torch.cat(cliques, dim=1), 12)
+        >>> split = hide_links(graph, 0.2, torch.Generator().manual_seed(0))
+        >>> link_auc(torch.where(nodes < 6, 1.0, -1.0)[:, None], split)
+        1.0
     """
     if len(vectors) != split.graph.num_nodes:
         raise ValueError(f"{len(vectors)} vectors for {split.graph.num_nodes} nodes")
@@ -105,12 +133,23 @@ def link_auc(vectors: Float[Tensor, "nodes dim"], split: LinkSplit) -> float:
 
 
 def score_auc(
-    positive_scores: Float[Tensor, " positives"], negative_scores: Float[Tensor, " negatives"]
+    positive_scores: Float[Tensor, " positives"],
+    negative_scores: Float[Tensor, " negatives"],
 ) -> float:
-    """Return the chance that a random positive scores above a random negative, ties half.
+    """Return the chance that a random positive scores above a random negative.
+
+    Ties count one half: it is the area under the ROC curve.
+
+    Args:
+        positive_scores: of what should rank high.
+        negative_scores: of what should rank low.
 
     Raises:
         ValueError: if one side is empty, or a score is not finite.
+
+    Examples:
+        >>> score_auc(torch.tensor([2.0, 3.0]), torch.tensor([1.0, 2.0]))
+        0.875
     """
     scores = torch.cat([positive_scores, negative_scores]).double()
     target = np.repeat([True, False], [len(positive_scores), len(negative_scores)])
@@ -122,17 +161,29 @@ def score_auc(
 def hadamard(
     vectors: Float[Tensor, "nodes dim"], pairs: Int[Tensor, "2 pairs"]
 ) -> Float[Tensor, "pairs dim"]:
-    """Return the products of the pairs' vectors, entry by entry."""
+    """Return the products of the pairs' vectors, entry by entry.
+
+    Args:
+        vectors: the nodes' vectors.
+        pairs: the two nodes of each pair.
+    """
     return vectors[pairs[0]] * vectors[pairs[1]]
 
 
 def adamic_adar(graph: Graph, pairs: Int[Tensor, "2 pairs"]) -> Float[Tensor, " pairs"]:
     """Return the sum of 1 / log(degree) over common neighbours (Adamic, Adar, 2003).
 
-    A common neighbour of two nodes has at least two neighbours, so the logarithm is positive.
+    A common neighbour of two nodes has at least two neighbours, so the logarithm is
+    positive.
+
+    Args:
+        graph: undirected; its edge weights are ignored.
+        pairs: the two different nodes of each pair.
     """
     degree = graph.indptr.diff()
-    return _shared(graph, pairs, torch.where(degree > 1, 1 / degree.clamp(min=2).log(), 0.0))
+    return _shared(
+        graph, pairs, torch.where(degree > 1, 1 / degree.clamp(min=2).log(), 0.0)
+    )
 
 
 def _shared(graph: Graph, pairs: Tensor, value: Tensor) -> Float[Tensor, " pairs"]:
@@ -160,12 +211,14 @@ def _links(graph: Graph) -> Int[Tensor, "2 links"]:
     links = graph.edge_index[:, forward]
     opposite = _keys(graph.edge_index[:, back].flip(0), graph.num_nodes).sort().values
     if not torch.equal(_keys(links, graph.num_nodes), opposite):
-        raise ValueError("need an undirected graph: make it with Graph.from_edges(edges, nodes)")
+        raise ValueError(
+            "need an undirected graph: make it with Graph.from_edges(edges, nodes)"
+        )
     return links
 
 
 def _keys(pairs: Int[Tensor, "2 pairs"], nodes: int) -> Int[Tensor, " pairs"]:
-    """Return one whole number a pair."""
+    """Return one whole number per pair."""
     return pairs[0] * nodes + pairs[1]
 
 
@@ -184,15 +237,20 @@ def _in_spanning_forest(
 def _sample_non_links(
     links: Int[Tensor, "2 links"], nodes: int, count: int, generator: torch.Generator
 ) -> Int[Tensor, "2 count"]:
-    """Return different random pairs u < v that are no links, in random order."""
+    """Return different random pairs u < v that are not linked, in random order."""
     available = nodes * (nodes - 1) // 2 - links.shape[1]
     if count > available:
         raise ValueError(
-            f"need {count} pairs without a link, one for every link; the graph has {available}"
+            f"need {count} pairs without a link, one for every link; the graph has "
+            f"{available}"
         )
     taken, found = _keys(links, nodes), links.new_empty(0)
     while len(found) < count:
-        draws = torch.randint(nodes, (2, 2 * count + 64), generator=generator).sort(dim=0).values
+        draws = (
+            torch.randint(nodes, (2, 2 * count + 64), generator=generator)
+            .sort(dim=0)
+            .values
+        )
         keys = _keys(draws[:, draws[0] < draws[1]], nodes)
         found = torch.unique(torch.cat([found, keys[~torch.isin(keys, taken)]]))
     chosen = found[torch.randperm(len(found), generator=generator)[:count]]

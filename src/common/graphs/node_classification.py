@@ -1,8 +1,8 @@
-"""Training and tuning of models that label nodes: the same code and budget for every method.
+"""Training and tuning of models that label nodes, alike for every method.
 
-A trial is a dictionary of plain numbers, for instance
-`{"learning_rate": 0.01, "weight_decay": 5e-4, "dropout": 0.5}`. `tune` keeps the one with the best
-mean validation accuracy; test accuracies play no part in the choice.
+A trial is a dictionary of plain numbers, for instance `{"learning_rate": 0.01,
+"weight_decay": 5e-4, "dropout": 0.5}`. `tune` keeps the one with the best mean
+validation accuracy; test accuracies play no part in the choice.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +48,8 @@ class NodeResult:
         epoch: the first epoch (from 1) that reached it.
         test_at_best: the test accuracy after that epoch: what a paper's table reports.
         test_last: the test accuracy after the last epoch: nothing was chosen.
-        val_curve, test_curve: (epochs,) both accuracies after each epoch.
+        val_curve: (epochs,) the validation accuracy after each epoch.
+        test_curve: (epochs,) the test accuracy after each epoch.
         losses: (epochs,) the training loss before each update.
     """
 
@@ -67,8 +68,8 @@ class Tuning:
 
     Attributes:
         best: the trial with the highest mean validation accuracy (the first of equals).
-        rows: one for each trial, in the order tried: its settings, `val` (mean of the seeds'
-            best validation accuracies) and `vals` (one a seed).
+        rows: one for each trial, in the order tried: its settings, `val` (the mean over
+            seeds of the best validation accuracy) and `vals` (one value per seed).
     """
 
     best: dict[str, float]
@@ -83,7 +84,7 @@ def classify_nodes(
     settings: NodeSettings,
     generator: torch.Generator,
 ) -> NodeResult:
-    """Train `model` in place on the training nodes and watch it on the others every epoch.
+    """Train `model` in place on the training nodes and watch it on the others.
 
     Args:
         model: called `model(x)`; returns logits or log-probabilities (nodes, classes).
@@ -93,8 +94,12 @@ def classify_nodes(
         settings: of the training.
         generator: source of dropout's random numbers.
 
+    Returns:
+        The accuracies after each epoch and those of the best one.
+
     Raises:
-        ValueError: if the split has no mask, or an empty one.
+        ValueError: if the split lacks a mask, or has an empty one.
+        FloatingPointError: if the training loss stops being a finite number.
     """
     train_nodes, val_nodes, test_nodes = split_nodes(split)
     targets, watched = y[train_nodes], torch.cat([val_nodes, test_nodes])
@@ -115,19 +120,24 @@ def classify_nodes(
         coupled=settings.coupled,
     )
     batches = repeat(())
-    curve = train(model, loss, batches, training, generator, watch=accuracies, watch_every=1)
+    curve = train(
+        model, loss, batches, training, generator, watch=accuracies, watch_every=1
+    )
     return _result([pair for _, pair in curve.watched], curve.losses)
 
 
 def tune(
-    evaluate: Callable[[Trial, int], NodeResult], trials: Sequence[Trial], seeds: Sequence[int]
+    evaluate: Callable[[Trial, int], NodeResult],
+    trials: Sequence[Trial],
+    seeds: Sequence[int],
 ) -> Tuning:
     """Return the trial with the best mean validation accuracy over the seeds.
 
     Args:
         evaluate: trains with a trial's settings and a seed.
         trials: the settings to try, as many for every method.
-        seeds: every trial is run with each; keep them apart from those of the reported runs.
+        seeds: every trial is run with each; keep them apart from those of the reported
+            runs.
 
     Raises:
         ValueError: without trials or seeds.
@@ -145,6 +155,9 @@ def tune(
 def split_nodes(split: Graph) -> tuple[Tensor, Tensor, Tensor]:
     """Return the numbers of the training, validation and test nodes.
 
+    Args:
+        split: a graph with the masks `train`, `val` and `test`.
+
     Raises:
         ValueError: if a mask is missing or empty.
     """
@@ -152,7 +165,9 @@ def split_nodes(split: Graph) -> tuple[Tensor, Tensor, Tensor]:
     for name in ("train", "val", "test"):
         mask = getattr(split, name)
         if mask is None or not bool(mask.any()):
-            raise ValueError(f"the split has no {name} nodes: see src.common.graphs.splits")
+            raise ValueError(
+                f"the split has no {name} nodes: see src.common.graphs.splits"
+            )
         nodes.append(torch.nonzero(mask).ravel())
     return nodes[0], nodes[1], nodes[2]
 

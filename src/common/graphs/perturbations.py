@@ -28,10 +28,11 @@ def noisy_features(
 
 
 def rewire(graph: Graph, share: float, generator: torch.Generator) -> Graph:
-    """Return the undirected graph in which a random share of the edges joins random nodes instead.
+    """Return the graph with a random share of its edges moved to random pairs of nodes.
 
-    A rewired edge gets two ends drawn uniformly from the pairs of different nodes that the graph
-    does not join; no edge is doubled, so the number of edges stays. An edge keeps its weight.
+    A moved edge gets two ends drawn uniformly from the pairs of different nodes that
+    the graph does not join; no edge is doubled, so the number of edges stays. An edge
+    keeps its weight.
 
     Args:
         graph: undirected.
@@ -40,6 +41,13 @@ def rewire(graph: Graph, share: float, generator: torch.Generator) -> Graph:
 
     Raises:
         ValueError: for a share outside [0, 1], or if the graph has too few free pairs.
+
+    Examples:
+        >>> nodes = torch.arange(10)
+        >>> ring = Graph.from_edges(torch.stack([nodes, nodes.roll(1)]), 10)
+        >>> moved = rewire(ring, 0.5, torch.Generator().manual_seed(0))
+        >>> moved.num_edges == ring.num_edges
+        True
     """
     source, target = graph.edge_index
     one_way = torch.nonzero(source < target).ravel()
@@ -52,16 +60,24 @@ def rewire(graph: Graph, share: float, generator: torch.Generator) -> Graph:
     return replace(graph, edge_index=made.edge_index, edge_weight=made.edge_weight)
 
 
-def _free_pairs(graph: Graph, count: int, generator: torch.Generator) -> Int[Tensor, "2 count"]:
+def _free_pairs(
+    graph: Graph, count: int, generator: torch.Generator
+) -> Int[Tensor, "2 count"]:
     """Draw different pairs u < v that are no edges, uniformly, by rejection."""
     nodes = graph.num_nodes
     free = nodes * (nodes - 1) // 2 - graph.num_edges // 2
     if 2 * count > free:
-        raise ValueError(f"the graph has {free} free pairs, too few to draw {count}: rewire less")
+        raise ValueError(
+            f"the graph has {free} free pairs, too few to draw {count}: rewire less"
+        )
     taken = _keys(graph.edge_index, nodes)
     found = taken.new_zeros(0)
     while len(found) < count:
-        ends = torch.randint(nodes, (2, 2 * count + 16), generator=generator).sort(dim=0).values
+        ends = (
+            torch.randint(nodes, (2, 2 * count + 16), generator=generator)
+            .sort(dim=0)
+            .values
+        )
         keys = _keys(ends[:, ends[0] < ends[1]], nodes)
         keys = torch.cat([found, keys[~torch.isin(keys, taken)]])
         found = keys[_first_of_each(keys)]
@@ -70,14 +86,18 @@ def _free_pairs(graph: Graph, count: int, generator: torch.Generator) -> Int[Ten
 
 
 def _first_of_each(keys: Int[Tensor, " keys"]) -> Int[Tensor, " distinct"]:
-    """Return the places of the first of each value, in order: later draws never oust earlier."""
+    """Return the places of the first of each value, so that later draws never win."""
     values, group = torch.unique(keys, return_inverse=True)
     places = torch.arange(len(keys))
-    first = torch.full((len(values),), len(keys)).scatter_reduce_(0, group, places, "amin")
+    first = torch.full((len(values),), len(keys)).scatter_reduce_(
+        0, group, places, "amin"
+    )
     return first.sort().values
 
 
-def _drawn(count: int, share: float, generator: torch.Generator) -> Int[Tensor, " drawn"]:
+def _drawn(
+    count: int, share: float, generator: torch.Generator
+) -> Int[Tensor, " drawn"]:
     """Return a random share of the numbers 0 ... count - 1."""
     if not 0 <= share <= 1:
         raise ValueError(f"a share must lie in [0, 1], not {share}")

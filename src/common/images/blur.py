@@ -1,11 +1,11 @@
 """Blurring by circular convolution, and a kernel to blur with.
 
-Circular means that what leaves the image on one side comes in on the other. The Fourier transform
-then diagonalises the blur: with its unitary form F and the kernel's transform k,
-A = F^-1 diag(k) F. A real singular value decomposition follows by writing k = |k| e^{i phase}:
-|k| has equal values at a frequency and its opposite, so the filter |A| is diagonal in the real,
-orthogonal and symmetric Hartley transform V = Re F - Im F; the filter P of the phases is real and
-orthogonal. So A = P |A| = (P V) diag(|k|) V^T.
+Circular means that what leaves the image on one side comes in on the other. The Fourier
+transform then diagonalises the blur: with its unitary form F and the kernel's transform
+k, A = F^-1 diag(k) F. A real singular value decomposition follows by writing k = |k|
+e^{i phase}: |k| has equal values at a frequency and its opposite, so the filter |A| is
+diagonal in the real, orthogonal and symmetric Hartley transform V = Re F - Im F; the
+filter P of the phases is real and orthogonal. So A = P |A| = (P V) diag(|k|) V^T.
 """
 
 import math
@@ -20,26 +20,48 @@ from src.common.images.operators import Coefficients, Images, LinearOperator
 class Blur(LinearOperator):
     """Circular convolution of every channel with one kernel of odd sides, centred.
 
-    Images are (channels, height, width), or (height, width). A kernel that sums to 1 leaves the
-    brightness alone. The singular values are |k| for every channel, in the order of the
-    frequencies.
+    Images are (channels, height, width), or (height, width). A kernel that sums to 1
+    leaves the brightness alone. The singular values are |k| for every channel, in the
+    order of the frequencies.
+
+    Examples:
+        >>> image = torch.ones(1, 1, 8, 8)
+        >>> blur = Blur((1, 8, 8), gaussian_kernel(size=3, std=1.0)).to(image)
+        >>> torch.allclose(blur.A(image), image)
+        True
     """
 
-    def __init__(self, image_shape: tuple[int, ...], kernel: Float[Tensor, "height width"]) -> None:
-        """Transform the kernel; ValueError for even sides or a kernel larger than the image."""
+    def __init__(
+        self, image_shape: tuple[int, ...], kernel: Float[Tensor, "height width"]
+    ) -> None:
+        """Transform the kernel.
+
+        Args:
+            image_shape: of one image.
+            kernel: odd sides, none larger than the image's.
+
+        Raises:
+            ValueError: for even sides or a kernel larger than the image.
+        """
         sides = tuple(image_shape[-2:])
         if len(sides) != 2:
-            raise ValueError(f"an image needs height and width, not {tuple(image_shape)}")
+            raise ValueError(
+                f"an image needs height and width, not {tuple(image_shape)}"
+            )
         if any(side % 2 == 0 for side in kernel.shape):
             raise ValueError(f"a kernel needs odd sides, not {tuple(kernel.shape)}")
         if any(small > side for small, side in zip(kernel.shape, sides, strict=True)):
-            raise ValueError(f"kernel {tuple(kernel.shape)} is larger than images {image_shape}")
+            raise ValueError(
+                f"kernel {tuple(kernel.shape)} is larger than images {image_shape}"
+            )
         canvas = kernel.new_zeros(sides, dtype=torch.float64)
         canvas[: kernel.shape[0], : kernel.shape[1]] = kernel
         centred = canvas.roll([-(side // 2) for side in kernel.shape], dims=(0, 1))
         transform = torch.fft.fft2(centred)
         size = transform.abs()
-        phases = torch.where(size > 0, transform / torch.where(size > 0, size, 1.0), 1.0)
+        phases = torch.where(
+            size > 0, transform / torch.where(size > 0, size, 1.0), 1.0
+        )
         values = size.flatten().repeat(math.prod(image_shape[:-2]))
         super().__init__(image_shape, image_shape, values)
         # As pairs of real numbers: `.to(torch.float32)` would drop the imaginary parts.
@@ -67,7 +89,22 @@ class Blur(LinearOperator):
 
 
 def gaussian_kernel(size: int, std: float) -> Float[Tensor, "size size"]:
-    """Return size x size weights proportional to exp(-distance^2 / (2 std^2)), summing to 1."""
+    """Return Gaussian weights on a square of pixels, summing to 1.
+
+    They are proportional to exp(-distance^2 / (2 std^2)).
+
+    Args:
+        size: odd number of pixels on a side.
+        std: standard deviation in pixels, positive.
+
+    Raises:
+        ValueError: for an even or negative size, or a std that is not positive.
+
+    Examples:
+        >>> kernel = gaussian_kernel(size=5, std=1.0)
+        >>> kernel.shape, round(kernel.sum().item(), 6)
+        (torch.Size([5, 5]), 1.0)
+    """
     if size < 1 or size % 2 == 0:
         raise ValueError(f"a kernel needs an odd number of pixels, not {size}")
     if std <= 0:

@@ -1,8 +1,8 @@
-"""A small image classifier: features for Frechet distances and class shares of generated images.
+"""A small classifier for Frechet distances and class shares of generated images.
 
-It takes the place of the Inception network in the usual measures: trained within the book on the
-same images as the generator, so distances hold between models of one page only and must not be
-compared with published FID values.
+It takes the place of the Inception network in the usual measures: trained within the
+book on the same images as the generator, so distances hold between models of one page
+only and must not be compared with published FID values.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _BATCH = 1_000  # images in one pass of an evaluation
 
 
 class FeatureNetwork(nn.Module):
-    """Two convolutions, two dense layers (after LeNet; LeCun et al. 1998), for any small image."""
+    """Two convolutions, two dense layers (after LeNet; LeCun et al. 1998)."""
 
     def __init__(
         self,
@@ -29,19 +29,25 @@ class FeatureNetwork(nn.Module):
         channels: int = 16,
         width: int = 64,
     ) -> None:
-        """Build the network for images (channels, height, width) of at least 4 x 4 pixels.
+        """Build the network.
 
         Args:
-            image_shape: of one image.
+            image_shape: (channels, height, width) of one image, at least 4 x 4 pixels.
             number_of_classes: of the labels.
             channels: of the first convolution; the second has twice as many.
             width: number of features.
         """
         super().__init__()
         colours, height, side = image_shape
-        # Images of 16 and more pixels a side are pooled after both convolutions, smaller ones once.
+        # Images with sides of 16 and more pixels are pooled after both convolutions,
+        # smaller ones once.
         pools = (2, 2) if min(height, side) >= 16 else (1, 2)
-        size = 2 * channels * (height // pools[0] // pools[1]) * (side // pools[0] // pools[1])
+        size = (
+            2
+            * channels
+            * (height // pools[0] // pools[1])
+            * (side // pools[0] // pools[1])
+        )
         self.features = nn.Sequential(
             nn.Conv2d(colours, channels, 3, padding=1),
             nn.ReLU(),
@@ -58,20 +64,34 @@ class FeatureNetwork(nn.Module):
     def forward(
         self, images: Float[Tensor, "batch channels height side"]
     ) -> Float[Tensor, "batch classes"]:
-        """Return the logits of the classes."""
+        """Return the logits of the classes.
+
+        Args:
+            images: in [-1, 1], as those it was trained on.
+        """
         return self.classes(self.features(images))
 
 
 @dataclass(frozen=True)
 class ClassifierSettings:
-    """How to train a classifier: Adam, the learning rate falling linearly to 0."""
+    """How to train a classifier: Adam, the learning rate falling linearly to 0.
+
+    Attributes:
+        steps: number of updates.
+        batch: images per update.
+        learning_rate: at the first step.
+    """
 
     steps: int = 500
     batch: int = 100
     learning_rate: float = 3e-3
 
     def multiplier(self, step: int) -> float:
-        """Return the factor of the learning rate at step 1, 2, ..., `steps`."""
+        """Return the factor of the learning rate at a step.
+
+        Args:
+            step: 1, 2, ..., `steps`.
+        """
         return 1 - (step - 1) / self.steps
 
 
@@ -83,22 +103,26 @@ def train_classifier(
     channels: int = 16,
     width: int = 64,
 ) -> tuple[FeatureNetwork, TrainingCurve]:
-    """Return a classifier trained on labelled images, in evaluation mode, and its curve.
+    """Return a classifier trained on labelled images, and its training curve.
 
     Args:
         data: training images with labels, on the CPU or on the device to train on.
         number_of_classes: of the labels.
         settings: how to train.
         generator: on the CPU; decides the initial weights and the order of the images.
-        channels, width: the size of the network.
+        channels: of the first convolution; the second has twice as many.
+        width: number of features.
 
     Raises:
         ValueError: if there are no labels, or fewer images than a batch has.
+        FloatingPointError: if the loss stops being a finite number.
     """
     if data.labels is None:
         raise ValueError("a classifier needs labels")
     with seeded(generator):
-        network = FeatureNetwork(tuple(data.images.shape[1:]), number_of_classes, channels, width)
+        network = FeatureNetwork(
+            tuple(data.images.shape[1:]), number_of_classes, channels, width
+        )
     curve = train(
         network.to(data.images.device),
         lambda model, batch: F.cross_entropy(model(batch.images), batch.labels),
@@ -117,7 +141,12 @@ def train_classifier(
 def features(
     network: FeatureNetwork, images: Float[Tensor, "number channels height side"]
 ) -> Float[Tensor, "number width"]:
-    """Return the activations (not negative) that the last layer sees."""
+    """Return the activations (not negative) that the last layer sees.
+
+    Args:
+        network: in evaluation mode.
+        images: on its device.
+    """
     return torch.cat([network.features(part) for part in _parts(images)])
 
 
@@ -125,7 +154,12 @@ def features(
 def class_probabilities(
     network: FeatureNetwork, images: Float[Tensor, "number channels height side"]
 ) -> Float[Tensor, "number classes"]:
-    """Return the probability of each class for each image; rows sum to one."""
+    """Return the probability of each class for each image; rows sum to one.
+
+    Args:
+        network: in evaluation mode.
+        images: on its device.
+    """
     return torch.cat([network(part).softmax(dim=1) for part in _parts(images)])
 
 
@@ -134,8 +168,16 @@ def accuracy(
     images: Float[Tensor, "number channels height side"],
     labels: Int[Tensor, " number"],
 ) -> float:
-    """Return the share of images that are put into their own class."""
-    return float((class_probabilities(network, images).argmax(dim=1) == labels).double().mean())
+    """Return the share of images that are put into their own class.
+
+    Args:
+        network: in evaluation mode.
+        images: on its device.
+        labels: the true classes.
+    """
+    return float(
+        (class_probabilities(network, images).argmax(dim=1) == labels).double().mean()
+    )
 
 
 def _parts(images: Tensor) -> Iterator[Tensor]:

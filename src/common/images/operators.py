@@ -1,22 +1,25 @@
-"""Linear operators that degrade images: masks, averaging, random projections, any matrix.
+"""Linear operators that degrade images: masks, averaging, random projections, matrices.
 
-An observation is y = A x + noise. An operator takes a batch of images (batch, *image) and gives
-(batch, *observation). It knows its adjoint and its singular value decomposition
+An observation is y = A x + noise. An operator takes a batch of images (batch, *image)
+and gives (batch, *observation). It knows its adjoint and its singular value
+decomposition
 
-    A = U diag(s) V^T,    V (d, d) orthogonal,    U (q, r) with orthonormal columns,    s (r,),
+    A = U diag(s) V^T,   V (d, d) orthogonal,   U (q, r) orthonormal columns,   s (r,),
 
-never as dense matrices where the structure gives them for less. Coefficient i < r of V^T x belongs
-to singular value i; the remaining d - r are those that A cannot see. The names of the methods are
-those of deepinv.
+never as dense matrices where the structure gives them for less. Coefficient i < r of
+V^T x belongs to singular value i; the remaining d - r are those that A cannot see. The
+names of the methods are those of deepinv.
 
-An operator is a module without parameters, computed in double precision. Like any module it is
-brought to the type and the device of the images by `.to`, which rounds its constants once:
+An operator is a module without parameters, computed in double precision. Like any
+module it is brought to the type and the device of the images by `.to`, which rounds its
+constants once:
 
     >>> images = torch.ones(2, 1, 4, 4)
     >>> operator = AveragePooling((1, 4, 4), factor=2).to(images)
-    >>> operator.A(images).shape
+    >>> small = operator.A(images)
+    >>> small.shape
     torch.Size([2, 1, 2, 2])
-    >>> torch.allclose(operator.A(operator.A_dagger(operator.A(images))), operator.A(images))
+    >>> torch.allclose(operator.A(operator.A_dagger(small)), small)
     True
 
 Blurs are in `src.common.images.blur`.
@@ -33,13 +36,14 @@ Images = Float[Tensor, "batch ..."]
 Coefficients = Float[Tensor, "batch number"]
 
 CUTOFF = 1e-6
-"""Singular values below CUTOFF times the largest count as zero in the pseudo-inverse."""
+"""Singular values below CUTOFF times the largest are zero in the pseudo-inverse."""
 
 
 class LinearOperator(nn.Module, ABC):
     """A linear map from images of `image_shape` to observations of `observation_shape`.
 
-    Every public method raises ValueError for values of another shape, type or device than its own.
+    Every method with images, observations or coefficients raises ValueError for values
+    of another shape, type or device than its own.
     """
 
     def __init__(
@@ -51,21 +55,24 @@ class LinearOperator(nn.Module, ABC):
         """Keep shapes and spectrum.
 
         Args:
-            image_shape, observation_shape: of one image and one observation.
+            image_shape: of one image.
+            observation_shape: of one observation.
             singular_values: in double precision, in the order of the spectral maps.
 
         Raises:
             ValueError: for images without pixels.
         """
         if not image_shape or min(image_shape) < 1:
-            raise ValueError(f"an image needs at least one pixel in every direction: {image_shape}")
+            raise ValueError(
+                f"an image needs at least one pixel in every direction: {image_shape}"
+            )
         super().__init__()
         self.image_shape = tuple(image_shape)
         self.observation_shape = tuple(observation_shape)
         seen = singular_values > CUTOFF * singular_values.max()
         inverse = torch.where(seen, 1 / torch.where(seen, singular_values, 1.0), 0.0)
-        # Bounds on variances are computed from the singular values, so they stay in double
-        # precision: `.to` rounds buffers of real numbers, not those of whole numbers.
+        # Bounds on variances are computed from the singular values, so they stay in
+        # double precision: `.to` rounds buffers of real numbers, not of whole ones.
         self._keep(_inverse=inverse, _bits=singular_values.view(torch.int64))
 
     def _keep(self, **constants: Tensor) -> None:
@@ -75,7 +82,10 @@ class LinearOperator(nn.Module, ABC):
 
     def extra_repr(self) -> str:
         """Return what `print` says of an operator beside its name."""
-        return f"{self.image_shape} -> {self.observation_shape}, {self.dtype}, {self.device}"
+        return (
+            f"{self.image_shape} -> {self.observation_shape}, "
+            f"{self.dtype}, {self.device}"
+        )
 
     @property
     def dtype(self) -> torch.dtype:
@@ -87,43 +97,72 @@ class LinearOperator(nn.Module, ABC):
         """Where images and observations must be."""
         return self._inverse.device
 
-    # --- the map ------------------------------------------------------------------------------
+    # --- the map ----------------------------------------------------------------------
 
     def A(self, images: Images) -> Images:
-        """Return A x, shape (batch, *observation)."""
+        """Return A x, shape (batch, *observation).
+
+        Args:
+            images: (batch, *image).
+        """
         return self._A(self._expect(images, self.image_shape, "images"))
 
     def A_adjoint(self, observations: Images) -> Images:
-        """Return A^T y, shape (batch, *image)."""
-        return self._A_adjoint(self._expect(observations, self.observation_shape, "observations"))
+        """Return A^T y, shape (batch, *image).
+
+        Args:
+            observations: (batch, *observation).
+        """
+        return self._A_adjoint(
+            self._expect(observations, self.observation_shape, "observations")
+        )
 
     def A_dagger(self, observations: Images) -> Images:
         """Return A^+ y: of all images that fit y best, the one with the smallest norm.
 
-        Singular values below `CUTOFF` times the largest are treated as zero, so noise in y grows by
-        at most 1 / (CUTOFF max s).
+        Singular values below `CUTOFF` times the largest are treated as zero, so noise
+        in y grows by at most 1 / (CUTOFF max s).
+
+        Args:
+            observations: (batch, *observation).
         """
         coefficients = self.U_adjoint(observations) * self._inverse
         hidden = prod(self.image_shape) - self._inverse.shape[-1]
         return self.V(nn.functional.pad(coefficients, (0, hidden)))
 
-    # --- its decomposition --------------------------------------------------------------------
+    # --- its decomposition ------------------------------------------------------------
 
     def singular_values(self) -> Float[Tensor, "*batch r"]:
-        """Return s, always in double precision, in the order of the maps; not always sorted."""
+        """Return s in double precision, in the order of the maps; not always sorted."""
         return self._bits.view(torch.float64)
 
     def V_adjoint(self, images: Images) -> Coefficients:
-        """Return V^T x, shape (batch, d)."""
+        """Return V^T x, shape (batch, d).
+
+        Args:
+            images: (batch, *image).
+        """
         return self._V_adjoint(self._expect(images, self.image_shape, "images"))
 
     def V(self, coefficients: Coefficients) -> Images:
-        """Return V c, shape (batch, *image): the inverse of `V_adjoint`."""
-        return self._V(self._expect(coefficients, (prod(self.image_shape),), "coefficients"))
+        """Return V c, shape (batch, *image): the inverse of `V_adjoint`.
+
+        Args:
+            coefficients: (batch, d).
+        """
+        return self._V(
+            self._expect(coefficients, (prod(self.image_shape),), "coefficients")
+        )
 
     def U_adjoint(self, observations: Images) -> Coefficients:
-        """Return U^T y, shape (batch, r)."""
-        return self._U_adjoint(self._expect(observations, self.observation_shape, "observations"))
+        """Return U^T y, shape (batch, r).
+
+        Args:
+            observations: (batch, *observation).
+        """
+        return self._U_adjoint(
+            self._expect(observations, self.observation_shape, "observations")
+        )
 
     def matrix(self) -> Float[Tensor, "q d"]:
         """Return A as a dense matrix, by degrading every unit image."""
@@ -131,7 +170,7 @@ class LinearOperator(nn.Module, ABC):
         units = torch.eye(pixels, dtype=self.dtype, device=self.device)
         return self.A(units.reshape(pixels, *self.image_shape)).flatten(1).T
 
-    # --- what an operator defines; shapes, types and devices are checked ----------------------
+    # --- what an operator defines; shapes, types and devices are checked --------------
 
     @abstractmethod
     def _A(self, images: Images) -> Images: ...
@@ -149,31 +188,54 @@ class LinearOperator(nn.Module, ABC):
     def _U_adjoint(self, observations: Images) -> Coefficients: ...
 
     def _expect(self, values: Tensor, shape: tuple[int, ...], what: str) -> Tensor:
-        """Return the values; ValueError unless they are (batch, *shape) and like the operator."""
+        """Return the values, which must be (batch, *shape) and like the operator.
+
+        Raises:
+            ValueError: for another shape, type or device.
+        """
         if values.dim() == 0 or tuple(values.shape[1:]) != shape:
             wanted = ", ".join(map(str, shape))
-            raise ValueError(f"{what} must be (batch, {wanted}), not {tuple(values.shape)}")
+            raise ValueError(
+                f"{what} must be (batch, {wanted}), not {tuple(values.shape)}"
+            )
         if (values.dtype, values.device) != (self.dtype, self.device):
             raise ValueError(
-                f"{what} are {values.dtype} on {values.device}, but the operator is {self.dtype} "
-                f"on {self.device}: call operator.to({what}), or convert the {what}"
+                f"{what} are {values.dtype} on {values.device}, but the operator is "
+                f"{self.dtype} on {self.device}: call operator.to({what}), or convert "
+                f"the {what}"
             )
         return values
 
 
 class MatrixOperator(LinearOperator):
-    """Any matrix (q, d); its images are vectors (d,) unless `image_shape` says otherwise.
+    """Any matrix (q, d) as an operator.
 
-    The singular values are sorted, the largest first; r = min(q, d).
+    Its images are vectors (d,) unless `image_shape` says otherwise. The singular values
+    are sorted, the largest first; r = min(q, d).
+
+    Examples:
+        >>> operator = MatrixOperator(torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+        >>> operator.A_dagger(torch.tensor([[2.0, 5.0]]).double()).round()
+        tensor([[1., 1.]], dtype=torch.float64)
     """
 
     def __init__(
         self, matrix: Float[Tensor, "q d"], image_shape: tuple[int, ...] | None = None
     ) -> None:
-        """Decompose the matrix; ValueError if it does not fit the images."""
+        """Decompose the matrix.
+
+        Args:
+            matrix: A; it is kept in double precision, without a gradient.
+            image_shape: of one image, d pixels in all; None for (d,).
+
+        Raises:
+            ValueError: if the matrix does not fit the images.
+        """
         shape = image_shape or (matrix.shape[1],)
         if prod(shape) != matrix.shape[1]:
-            raise ValueError(f"the matrix {tuple(matrix.shape)} does not fit images {shape}")
+            raise ValueError(
+                f"the matrix {tuple(matrix.shape)} does not fit images {shape}"
+            )
         matrix = matrix.detach().double()
         left, values, right = torch.linalg.svd(matrix)
         super().__init__(shape, (matrix.shape[0],), values)
@@ -187,9 +249,19 @@ class MatrixOperator(LinearOperator):
         generator: torch.Generator,
         singular_values: Float[Tensor, " q"] | None = None,
     ) -> "MatrixOperator":
-        """Draw U diag(s) V^T with uniformly distributed U (q, q) and V (d, q); s is 1 by default.
+        """Draw U diag(s) V^T with uniformly distributed U (q, q) and V (d, q).
 
-        Raises ValueError for more observations than pixels.
+        Args:
+            image_shape: of one image, d pixels in all.
+            observations: q, between 1 and d.
+            generator: source of U and V.
+            singular_values: s; None for 1.
+
+        Returns:
+            The operator of that matrix.
+
+        Raises:
+            ValueError: for more observations than pixels, or none.
         """
         pixels = prod(image_shape)
         if not 1 <= observations <= pixels:
@@ -221,18 +293,37 @@ class MatrixOperator(LinearOperator):
 
 
 class Inpainting(LinearOperator):
-    """Keep the pixels where the mask is True; the observation is the vector of their values.
+    """The operator that keeps the pixels where a mask is True.
 
-    The mask has the shape of the image, or of its last two directions for all channels alike. What
-    an observation looks like is `A_adjoint`: the image with 0 where the mask is False. V puts the
-    pixels in order, those that the mask keeps first; all singular values are 1.
+    An observation is the vector of their values; `A_adjoint` shows it as an image, with
+    0 where the mask is False. V puts the pixels in order, those that the mask keeps
+    first; all singular values are 1.
+
+    Examples:
+        >>> image = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+        >>> mask = torch.tensor([[True, False], [False, True]])
+        >>> Inpainting((1, 2, 2), mask).to(image).A(image)
+        tensor([[1., 4.]])
     """
 
     def __init__(self, image_shape: tuple[int, ...], mask: Bool[Tensor, "..."]) -> None:
-        """Keep the places of the pixels; ValueError for a mask that does not fit or hides all."""
+        """Keep the places of the pixels.
+
+        Args:
+            image_shape: of one image.
+            mask: in the shape of the image, or of its last two directions for all
+                channels alike.
+
+        Raises:
+            ValueError: for a mask that does not fit or hides every pixel.
+        """
         if tuple(mask.shape) not in (tuple(image_shape), tuple(image_shape[-2:])):
-            raise ValueError(f"mask {tuple(mask.shape)} does not fit images {tuple(image_shape)}")
-        seen, hidden = (m.expand(image_shape).flatten().nonzero().flatten() for m in (mask, ~mask))
+            raise ValueError(
+                f"mask {tuple(mask.shape)} does not fit images {tuple(image_shape)}"
+            )
+        seen, hidden = (
+            m.expand(image_shape).flatten().nonzero().flatten() for m in (mask, ~mask)
+        )
         if not len(seen):
             raise ValueError("the mask hides every pixel")
         super().__init__(image_shape, (len(seen),), torch.ones(len(seen)).double())
@@ -259,8 +350,8 @@ class Inpainting(LinearOperator):
 class Separable(LinearOperator):
     """The same two matrices for every channel: X becomes `vertical` X `horizontal`^T.
 
-    Images are (channels, height, width), or (height, width). The decomposition is the product of
-    those of the two matrices, for every channel.
+    Images are (channels, height, width), or (height, width). The decomposition is the
+    product of those of the two matrices, for every channel.
     """
 
     def __init__(
@@ -269,10 +360,21 @@ class Separable(LinearOperator):
         vertical: Float[Tensor, "small_height height"],
         horizontal: Float[Tensor, "small_width width"],
     ) -> None:
-        """Decompose both matrices; ValueError if they do not fit the images."""
+        """Decompose both matrices.
+
+        Args:
+            image_shape: of one image.
+            vertical: acts on the columns of an image.
+            horizontal: acts on the rows of an image.
+
+        Raises:
+            ValueError: if the matrices do not fit the images.
+        """
         if tuple(image_shape[-2:]) != (vertical.shape[1], horizontal.shape[1]):
             sides = (vertical.shape[1], horizontal.shape[1])
-            raise ValueError(f"matrices for images of {sides} do not fit {tuple(image_shape)}")
+            raise ValueError(
+                f"matrices for images of {sides} do not fit {tuple(image_shape)}"
+            )
         vertical, horizontal = vertical.double(), horizontal.double()
         u_rows, rows, v_rows = torch.linalg.svd(vertical)
         u_columns, columns, v_columns = torch.linalg.svd(horizontal)
@@ -282,10 +384,12 @@ class Separable(LinearOperator):
         self._keep(_vertical=vertical, _v_rows=v_rows, _u_rows=u_rows[:, : len(rows)])
         self._keep(_horizontal=horizontal, _v_columns=v_columns)
         self._keep(_u_columns=u_columns[:, : len(columns)])
-        # Where each coefficient lies in the flat image: first those that the operator sees.
+        # Where each coefficient lies in the flat image: first those that are seen.
         seen = torch.zeros(image_shape, dtype=torch.bool)
         seen[..., : len(rows), : len(columns)] = True
-        order = torch.cat([seen.flatten().nonzero(), (~seen).flatten().nonzero()]).flatten()
+        order = torch.cat(
+            [seen.flatten().nonzero(), (~seen).flatten().nonzero()]
+        ).flatten()
         self._keep(_order=order, _place=order.argsort())
 
     def _A(self, images: Images) -> Images:
@@ -306,20 +410,52 @@ class Separable(LinearOperator):
 
 
 class AveragePooling(Separable):
-    """Replace each square of factor x factor pixels by its mean."""
+    """The operator that replaces each square of factor x factor pixels by its mean.
+
+    Examples:
+        >>> image = torch.tensor([[[[0.0, 2.0], [4.0, 6.0]]]])
+        >>> AveragePooling((1, 2, 2), factor=2).to(image).A(image)
+        tensor([[[[3.]]]])
+    """
 
     def __init__(self, image_shape: tuple[int, ...], factor: int) -> None:
-        """Build both matrices; ValueError unless the factor divides both sides."""
+        """Build both matrices.
+
+        Args:
+            image_shape: of one image.
+            factor: side of the squares in pixels.
+
+        Raises:
+            ValueError: unless the factor divides both sides.
+        """
         sides = tuple(image_shape[-2:])
         if len(sides) != 2 or factor < 1 or any(side % factor for side in sides):
-            raise ValueError(f"factor {factor} does not divide the sides of images {image_shape}")
-        super().__init__(image_shape, *(_averaging_matrix(side, factor) for side in sides))
+            raise ValueError(
+                f"factor {factor} does not divide the sides of images {image_shape}"
+            )
+        super().__init__(
+            image_shape, *(_averaging_matrix(side, factor) for side in sides)
+        )
 
 
 def random_mask(
     image_shape: tuple[int, ...], kept: float, generator: torch.Generator
 ) -> Bool[Tensor, "..."]:
-    """Return the mask that keeps a share of the pixels, rounded, in all channels the same ones."""
+    """Return a mask that keeps a random share of the pixels, the same in all channels.
+
+    Args:
+        image_shape: of one image.
+        kept: share of the pixels, in (0, 1]; their number is rounded, and at least 1.
+        generator: source of the draw; the mask is on its device.
+
+    Raises:
+        ValueError: for a share outside (0, 1].
+
+    Examples:
+        >>> mask = random_mask((3, 4, 4), kept=0.25, generator=torch.Generator())
+        >>> mask.sum(dim=(1, 2))
+        tensor([4, 4, 4])
+    """
     if not 0 < kept <= 1:
         raise ValueError(f"the share of kept pixels must lie in (0, 1], not {kept}")
     pixels = prod(image_shape[-2:])
@@ -332,7 +468,7 @@ def random_mask(
 def _orthonormal_columns(
     rows: int, columns: int, generator: torch.Generator
 ) -> Float[Tensor, "rows columns"]:
-    """Draw orthonormal columns uniformly: QR of normal numbers, signs fixed by R's diagonal."""
+    """Draw orthonormal columns uniformly: QR of normal numbers, with R_ii positive."""
     normal = torch.randn(
         rows, columns, dtype=torch.float64, generator=generator, device=generator.device
     )

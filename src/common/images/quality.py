@@ -1,4 +1,4 @@
-"""How close a restored image is to the true one: PSNR and SSIM, one number an image."""
+"""How close restored images are to the true ones: PSNR and SSIM, one per image."""
 
 import torch
 from jaxtyping import Float
@@ -13,32 +13,57 @@ def psnr(
     true: Float[Tensor, "batch ..."],
     data_range: float = 2.0,
 ) -> Float[Tensor, " batch"]:
-    """Return 10 log10(data_range^2 / mean squared error) in decibels; infinite for equal images.
+    """Return 10 log10(data_range^2 / mean squared error), the PSNR in decibels.
 
-    `data_range` is the largest minus the smallest value a pixel can have: 2 for images in [-1, 1].
+    It is infinite for equal images.
+
+    Args:
+        restored: images in the shape of `true`.
+        true: what they should be.
+        data_range: the largest minus the smallest value a pixel can have: 2 for images
+            in [-1, 1].
+
+    Examples:
+        >>> true = torch.zeros(1, 1, 4, 4)
+        >>> psnr(true + 0.2, true).round()
+        tensor([20.])
     """
     error = (restored - true).square().flatten(1).mean(1)
     return 10 * torch.log10(data_range**2 / error)
 
 
 def ssim(
-    restored: Images, true: Images, data_range: float = 2.0, window: int = 11, std: float = 1.5
+    restored: Images,
+    true: Images,
+    data_range: float = 2.0,
+    window: int = 11,
+    std: float = 1.5,
 ) -> Float[Tensor, " batch"]:
     """Return the structural similarity of Wang et al. (2004), between -1 and 1.
 
-    Means, variances and the covariance are those under a Gaussian window that slides over all
-    places where it fits into the image; the index is averaged over places and channels.
+    Means, variances and the covariance are those under a Gaussian window that slides
+    over all places where it fits into the image; the index is averaged over places and
+    channels.
 
     Args:
-        restored, true: (batch, channels, height, width).
+        restored: images in the shape of `true`.
+        true: what they should be.
         data_range: the largest minus the smallest value a pixel can have.
         window: odd number of pixels; 11 in the paper, 7 or less for images of 8 x 8.
         std: standard deviation of the window in pixels; 1.5 in the paper.
 
-    Raises ValueError for an even window, or one larger than the image.
+    Raises:
+        ValueError: for an even window, or one larger than the image.
+
+    Examples:
+        >>> true = torch.linspace(-1, 1, 256).reshape(1, 1, 16, 16)
+        >>> bool(ssim(0.5 * true, true) < ssim(0.9 * true, true))
+        True
     """
     if window % 2 == 0 or not 1 <= window <= min(true.shape[-2:]):
-        raise ValueError(f"no odd window that fits into {tuple(true.shape[-2:])}: {window}")
+        raise ValueError(
+            f"no odd window that fits into {tuple(true.shape[-2:])}: {window}"
+        )
     steps = torch.arange(window, dtype=true.dtype, device=true.device) - window // 2
     weights = torch.exp(-0.5 * (steps / std) ** 2)
     weights = weights / weights.sum()
@@ -58,4 +83,6 @@ def _windowed(
     """Return the weighted mean at every place where the window fits."""
     flat = images.flatten(0, 1)[:, None]
     across = F.conv2d(flat, weights[None, None, None, :])
-    return F.conv2d(across, weights[None, None, :, None]).unflatten(0, images.shape[:2])[:, :, 0]
+    return F.conv2d(across, weights[None, None, :, None]).unflatten(
+        0, images.shape[:2]
+    )[:, :, 0]

@@ -1,7 +1,7 @@
-"""Small image data sets as tensors in [-1, 1]: digits, MNIST, Fashion-MNIST, part of CIFAR-10.
+"""Small image sets in [-1, 1]: digits, MNIST, Fashion-MNIST, part of CIFAR-10.
 
-The digits come with scikit-learn and need no download; the others come through the book's data
-registry, which verifies every file.
+The digits come with scikit-learn and need no download; the others come through the
+book's data registry, which verifies every file.
 """
 
 import gzip
@@ -18,7 +18,9 @@ from torch import Tensor
 
 from src.book.storage.data import fetch
 
-_IDX_OF_BYTES = 0x0800  # the magic number of an IDX file of unsigned bytes, without its dimensions
+_IDX_OF_BYTES = (
+    0x0800  # the magic number of an IDX file of unsigned bytes, without its dimensions
+)
 _TILE = 32  # side of one CIFAR-10 image in its mosaic
 _DIGITS_TRAIN = 1_500
 _CLOTHES = ("T-shirt", "trousers", "pullover", "dress", "coat")
@@ -31,8 +33,10 @@ class ImageSet:
 
     Attributes:
         name: what the set is called on pages.
-        train, test: images in [-1, 1] (number, channels, height, width).
-        train_labels, test_labels: their classes, 0 to `number_of_classes` - 1 (number,).
+        train: training images in [-1, 1] (number, channels, height, width).
+        train_labels: their classes, 0 to `number_of_classes` - 1 (number,).
+        test: test images, like `train`.
+        test_labels: their classes.
         class_names: what the classes are called.
     """
 
@@ -55,48 +59,86 @@ class ImageSet:
 
 
 def image_set(name: str) -> ImageSet:
-    """Return a data set: "digits", "mnist", "fashion-mnist" or "cifar10-subset".
+    """Return a data set by its name.
+
+    Args:
+        name: "digits", "mnist", "fashion-mnist" or "cifar10-subset".
 
     Raises:
         ValueError: if there is no such set, or its files do not hold what they should.
-        BookError: if its files cannot be had; "digits" needs none.
+        BookError: if its files cannot be downloaded; "digits" needs none.
+
+    Examples:
+        >>> images = image_set("digits")
+        >>> images.train.shape, images.number_of_classes
+        (torch.Size([1500, 1, 8, 8]), 10)
     """
     if name == "digits":
         return digits()
     if name not in _READERS:
-        raise ValueError(f"unknown image set {name!r}; valid: digits, {', '.join(_READERS)}")
+        raise ValueError(
+            f"unknown image set {name!r}; valid: digits, {', '.join(_READERS)}"
+        )
     return _READERS[name](fetch(name))
 
 
 def digits() -> ImageSet:
-    """Return scikit-learn's 1,797 digits of 8 x 8 pixels: 1,500 to train and 297 to test.
+    """Return scikit-learn's 1,797 digits of 8 x 8 pixels, 1,500 of them for training.
 
     The file is ordered by writer, so the split is random, and always the same.
     """
     raw = load_digits()
-    images = torch.from_numpy(raw.images).float().unsqueeze(1) / 8 - 1  # 17 levels of grey
+    images = (
+        torch.from_numpy(raw.images).float().unsqueeze(1) / 8 - 1
+    )  # 17 levels of grey
     labels = torch.from_numpy(raw.target).long()
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     train, test = order[:_DIGITS_TRAIN], order[_DIGITS_TRAIN:]
     return ImageSet(
-        "digits", images[train], labels[train], images[test], labels[test], tuple("0123456789")
+        "digits",
+        images[train],
+        labels[train],
+        images[test],
+        labels[test],
+        tuple("0123456789"),
     )
 
 
 def mnist(folder: Path) -> ImageSet:
-    """Read MNIST (60,000 and 10,000 digits, 28 x 28) from the folder of its four `.gz` files."""
+    """Return MNIST: 60,000 training and 10,000 test digits of 28 x 28 pixels.
+
+    Args:
+        folder: with the four `.gz` files of the set.
+
+    Raises:
+        ValueError: if a file does not hold what it should.
+    """
     return _idx_set("MNIST", folder, tuple("0123456789"))
 
 
 def fashion_mnist(folder: Path) -> ImageSet:
-    """Read Fashion-MNIST (60,000 and 10,000 clothes, 28 x 28) from the folder of its files."""
+    """Return Fashion-MNIST: 60,000 training and 10,000 test clothes of 28 x 28 pixels.
+
+    Args:
+        folder: with the four `.gz` files of the set.
+
+    Raises:
+        ValueError: if a file does not hold what it should.
+    """
     return _idx_set("Fashion-MNIST", folder, _CLOTHES)
 
 
 def cifar10_subset(folder: Path) -> ImageSet:
-    """Read the first 10,000 training and 2,000 test images of CIFAR-10 (3 x 32 x 32).
+    """Return the first 10,000 training and 2,000 test images of CIFAR-10 (3 x 32 x 32).
 
-    The pixels are exact. Results on this subset must not be compared with those on all 60,000.
+    The pixels are exact. Results on this subset must not be compared with those on all
+    60,000.
+
+    Args:
+        folder: with the two mosaics and the labels.
+
+    Raises:
+        ValueError: if a mosaic does not hold as many tiles as it should.
     """
     with np.load(folder / "labels.npz", allow_pickle=False) as file:
         train_labels, test_labels = file["y_train"], file["y_test"]
@@ -121,7 +163,14 @@ _READERS: dict[str, Callable[[Path], ImageSet]] = {
 
 
 def to_pixels(images: Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
-    """Map images from [-1, 1] to [0, 1], cutting what lies outside: for figures and metrics."""
+    """Map images from [-1, 1] to [0, 1], for figures and metrics.
+
+    Args:
+        images: any shape.
+
+    Returns:
+        Images of the same shape; what lies outside [0, 1] is cut.
+    """
     return ((images + 1) / 2).clamp(0, 1)
 
 
@@ -137,6 +186,10 @@ def _idx_set(name: str, folder: Path, class_names: tuple[str, ...]) -> ImageSet:
 def read_idx(file: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Return the bytes of a gzipped IDX file (LeCun's format) as an array of `shape`.
 
+    Args:
+        file: `.gz`.
+        shape: that the file must have.
+
     Raises:
         ValueError: if the file is not of unsigned bytes, or has another shape.
     """
@@ -145,10 +198,14 @@ def read_idx(file: Path, shape: tuple[int, ...]) -> np.ndarray:
     header = np.frombuffer(content, ">u4", count=1 + len(shape))
     found = tuple(int(size) for size in header[1:])
     if header[0] != _IDX_OF_BYTES + len(shape) or found != shape:
-        raise ValueError(f"{file.name} should hold bytes of shape {shape}; its header says {found}")
+        raise ValueError(
+            f"{file.name} should hold bytes of shape {shape}; its header says {found}"
+        )
     values = np.frombuffer(content, np.uint8, offset=header.nbytes)
     if len(values) != math.prod(shape):
-        raise ValueError(f"{file.name} should hold {math.prod(shape)} bytes, not {len(values)}")
+        raise ValueError(
+            f"{file.name} should hold {math.prod(shape)} bytes, not {len(values)}"
+        )
     return values.reshape(shape).copy()
 
 
@@ -160,7 +217,9 @@ def _mosaic(file: Path, count: int) -> Tensor:
         pixels = np.asarray(picture.convert("RGB"))
     rows, columns = pixels.shape[0] // _TILE, pixels.shape[1] // _TILE
     if rows * columns != count:
-        raise ValueError(f"{file.name} should hold {count} tiles, not {rows} x {columns}")
+        raise ValueError(
+            f"{file.name} should hold {count} tiles, not {rows} x {columns}"
+        )
     tiles = pixels.reshape(rows, _TILE, columns, _TILE, 3).transpose(0, 2, 4, 1, 3)
     return _scaled(tiles.reshape(count, 3, _TILE, _TILE))
 

@@ -4,10 +4,20 @@ import math
 
 
 class Patience:
-    """Says stop when a loss has not improved for some time."""
+    """The rule to stop when a loss has not improved for some time.
+
+    Examples:
+        >>> patience = Patience(2)
+        >>> [patience.observe(loss) for loss in (1.0, 0.5, 0.6, 0.7)]
+        [False, False, False, True]
+    """
 
     def __init__(self, patience: int) -> None:
-        """Stop after `patience` observations in a row without a new lowest loss.
+        """Start without observations.
+
+        Args:
+            patience: observations in a row without a new lowest loss after which to
+                stop, at least 1.
 
         Raises:
             ValueError: for a patience below 1.
@@ -19,7 +29,14 @@ class Patience:
         self.waited = 0
 
     def observe(self, loss: float) -> bool:
-        """Take the next loss and return whether to stop."""
+        """Take the next loss.
+
+        Args:
+            loss: the watched number; lower is better.
+
+        Returns:
+            Whether to stop.
+        """
         self.waited = 0 if loss < self.best else self.waited + 1
         self.best = min(self.best, loss)
         return self.waited >= self.patience
@@ -28,29 +45,52 @@ class Patience:
 class PlateauSchedule:
     """A learning-rate schedule that shrinks when a watched loss stays on a plateau.
 
-    Give it to `TrainingSettings` as `schedule` and call `observe` with each new loss; the rule is
-    that of PyTorch's ReduceLROnPlateau (an improvement is a loss below 0.9999 of the lowest).
+    Give it to `TrainingSettings` as `schedule` and call `observe` with each new loss;
+    the rule is that of PyTorch's ReduceLROnPlateau (an improvement is a loss below
+    0.9999 of the lowest).
+
+    Examples:
+        >>> schedule = PlateauSchedule(factor=0.5, patience=1)
+        >>> for loss in (1.0, 1.0, 1.0):
+        ...     schedule.observe(loss)
+        >>> schedule(step=4)
+        0.5
     """
 
     def __init__(self, factor: float = 0.7, patience: int = 5) -> None:
-        """Multiply the rate by `factor` after more than `patience` losses without improvement.
+        """Start at the full rate.
+
+        Args:
+            factor: multiplies the rate at each plateau, in (0, 1).
+            patience: losses in a row without improvement that are borne; one more
+                shrinks the rate.
 
         Raises:
             ValueError: for a factor outside (0, 1) or a negative patience.
         """
         if not 0 < factor < 1 or patience < 0:
-            raise ValueError(f"need 0 < factor < 1 <= patience + 1, not {factor}, {patience}")
+            raise ValueError(
+                f"need 0 < factor < 1 <= patience + 1, not {factor}, {patience}"
+            )
         self.factor, self.patience = factor, patience
         self.multiplier = 1.0
         self.best = math.inf
         self.waited = 0
 
     def __call__(self, step: int) -> float:
-        """Return the present multiplier of the learning rate."""
+        """Return the present multiplier of the learning rate.
+
+        Args:
+            step: ignored; the losses decide.
+        """
         return self.multiplier
 
     def observe(self, loss: float) -> None:
-        """Take the next loss."""
+        """Take the next loss, and shrink the rate if it is time.
+
+        Args:
+            loss: the watched number, positive; lower is better.
+        """
         better = loss < self.best * (1 - 1e-4)
         self.best = loss if better else self.best
         self.waited = 0 if better else self.waited + 1

@@ -1,4 +1,4 @@
-"""The training loop of the book: one loop for every chapter that trains by gradient descent."""
+"""The training loop of the book, for every chapter that uses gradient descent."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -18,13 +18,17 @@ class TrainingSettings:
 
     Attributes:
         steps: number of parameter updates.
-        learning_rate: Adam's step size, multiplied by `schedule(step)` where one is given.
-        betas, epsilon: Adam's other constants.
+        learning_rate: Adam's step size, multiplied by `schedule(step)` where one is
+            given.
+        betas: decay rates of Adam's two moving averages.
+        epsilon: what Adam adds to the denominator.
         weight_decay: at least 0; 0 is plain Adam.
-        coupled: add the decay to the gradient (Adam with an L2 penalty, as graph networks are
-            trained in the literature) instead of shrinking the weights beside it (AdamW).
         clip_norm: the gradient's norm is cut to at most this; None leaves it alone.
-        schedule: multiplier of the learning rate at step 1, 2, ..., `steps`; None is constant 1.
+        schedule: multiplier of the learning rate at step 1, 2, ..., `steps`; None is
+            constant 1.
+        coupled: add the decay to the gradient (Adam with an L2 penalty, as graph
+            networks are trained in the literature) instead of shrinking the weights
+            separately (AdamW).
     """
 
     steps: int
@@ -37,13 +41,21 @@ class TrainingSettings:
     coupled: bool = False
 
     def __post_init__(self) -> None:
-        """Reject settings that train nothing."""
+        """Reject settings that train nothing.
+
+        Raises:
+            ValueError: for no steps, a rate that is not positive or a negative decay.
+        """
         if self.steps < 1:
             raise ValueError(f"steps must be at least 1, not {self.steps}")
         if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
+            raise ValueError(
+                f"learning_rate must be positive, not {self.learning_rate}"
+            )
         if self.weight_decay < 0:
-            raise ValueError(f"weight_decay must be at least 0, not {self.weight_decay}")
+            raise ValueError(
+                f"weight_decay must be at least 0, not {self.weight_decay}"
+            )
 
 
 @dataclass
@@ -51,7 +63,7 @@ class TrainingCurve:
     """What a training left behind.
 
     Attributes:
-        losses: the training loss before each update, one number a step.
+        losses: the training loss before each update.
         watched: (step, value) pairs: what `watch` returned, and after how many updates.
     """
 
@@ -59,17 +71,41 @@ class TrainingCurve:
     watched: list[tuple[int, object]] = field(default_factory=list)
 
     def smoothed(self, window: int) -> list[float]:
-        """Return the means of consecutive windows of the losses (the last may be shorter)."""
-        chunks = [self.losses[i : i + window] for i in range(0, len(self.losses), window)]
+        """Return the means of consecutive windows of the losses.
+
+        Args:
+            window: losses per mean, at least 1; the last window may be shorter.
+        """
+        chunks = [
+            self.losses[i : i + window] for i in range(0, len(self.losses), window)
+        ]
         return [sum(chunk) / len(chunk) for chunk in chunks]
 
 
 @contextmanager
-def seeded(generator: torch.Generator, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Draw the global random numbers of this block from `generator`, then restore their state.
+def seeded(
+    generator: torch.Generator, device: torch.device | str = "cpu"
+) -> Iterator[None]:
+    """Draw the global random numbers of this block from `generator`.
 
-    Layers initialise themselves and drop units by PyTorch's global generator; this makes both
-    depend on `generator` alone and leaves no trace outside the block.
+    Layers initialise themselves and drop units by PyTorch's global generator; this
+    makes both depend on `generator` alone. At the end of the block the global generator
+    gets its old state back.
+
+    Args:
+        generator: on the CPU; gives one seed.
+        device: where the block draws, beside the CPU.
+
+    Yields:
+        Nothing.
+
+    Examples:
+        >>> with seeded(torch.Generator().manual_seed(0)):
+        ...     first = nn.Linear(2, 2)
+        >>> with seeded(torch.Generator().manual_seed(0)):
+        ...     second = nn.Linear(2, 2)
+        >>> torch.equal(first.weight, second.weight)
+        True
     """
     seed = int(torch.randint(2**62, (1,), generator=generator))
     device = torch.device(device)
@@ -91,7 +127,7 @@ def train(
     stop: Callable[[object], bool] | None = None,
     after_step: Callable[[int, nn.Module], None] | None = None,
 ) -> TrainingCurve:
-    """Train `model` in place and return its curve; nothing is printed.
+    """Train `model` in place; nothing is printed.
 
     Args:
         model: is put into training mode, and into evaluation mode at the end.
@@ -99,16 +135,29 @@ def train(
         batches: at least `settings.steps` batches; an endless stream is welcome.
         settings: optimiser, schedule, number of steps.
         generator: the source of dropout's random numbers.
-        watch: called in evaluation mode without gradients after every `watch_every` steps and
-            after the last; what it returns is kept beside the step.
+        watch: called in evaluation mode without gradients after every `watch_every`
+            steps and after the last; what it returns is kept with the step.
         watch_every: 0 means only after the last step.
-        stop: called with what `watch` returned; training ends early when it answers true.
-        after_step: called with the step (from 1) and the model after each update: the place for
-            a moving average of the weights or for keeping checkpoints.
+        stop: called with what `watch` returned; training ends early when it answers
+            true.
+        after_step: called with the step (from 1) and the model after each update: the
+            place for a moving average of the weights or for keeping checkpoints.
+
+    Returns:
+        The losses, and what `watch` saw.
 
     Raises:
         ValueError: if the batches run out early.
         FloatingPointError: if the loss stops being a finite number.
+
+    Examples:
+        >>> model, batch = nn.Linear(1, 1), torch.ones(4, 1)
+        >>> settings = TrainingSettings(steps=150, learning_rate=0.1)
+        >>> def loss(model, batch):
+        ...     return (model(batch) - 2 * batch).square().mean()
+        >>> curve = train(model, loss, [batch] * 150, settings, torch.Generator())
+        >>> curve.losses[-1] < 1e-2
+        True
     """
     optimiser = (torch.optim.Adam if settings.coupled else torch.optim.AdamW)(
         model.parameters(),
@@ -125,7 +174,9 @@ def train(
         for step in range(1, settings.steps + 1):
             batch = next(stream, None)
             if batch is None:
-                raise ValueError(f"the batches ran out before step {step} of {settings.steps}")
+                raise ValueError(
+                    f"the batches ran out before step {step} of {settings.steps}"
+                )
             curve.losses.append(_update(model, loss, batch, optimiser, settings, step))
             if after_step is not None:
                 after_step(step, model)

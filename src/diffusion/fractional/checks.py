@@ -1,4 +1,4 @@
-"""What the page on fractional diffusion computes beside the experiments: checks and summaries."""
+"""Checks against closed forms, and summaries, for the page on fractional diffusion."""
 
 import math
 
@@ -10,7 +10,11 @@ from torch import Tensor
 from src.common.diffusion.denoising import pack_weights
 from src.common.diffusion.processes import LinearVP
 from src.common.images.feature_network import FeatureNetwork
-from src.diffusion.fractional.experiments import mode_report, rare_modes, variance_errors
+from src.diffusion.fractional.experiments import (
+    mode_report,
+    rare_modes,
+    variance_errors,
+)
 from src.diffusion.fractional.image_training import RECIPES
 from src.diffusion.fractional.images import Weights, restored
 from src.diffusion.fractional.noise import (
@@ -27,15 +31,22 @@ CHECKED = (0.25, 0.5, 1.0)
 """Times at which simulated paths are compared with the closed form."""
 
 
-# --- checks against the truth -------------------------------------------------------------------
+# --- checks against the truth ---------------------------------------------------------
 
 
 def brownian_limits(speed: float = 1e-6) -> dict[str, float]:
-    """Return how far three things that should be Brownian at H = 1/2 are from it, relatively.
+    """Return how far three things that should be Brownian at H = 1/2 are from it.
 
-    "exact noise": covariance of fractional Brownian motion; "one slow speed": covariance of its
-    approximation by one process that hardly forgets; "no hidden process": mean and std of the
-    augmented process with K = 0 from those of the ordinary one. Largest over times.
+    Args:
+        speed: of the one slow process, positive and small.
+
+    Returns:
+        Relative differences, the largest over times.
+        "exact noise": covariance of fractional Brownian motion;
+        "one slow speed": covariance of its approximation by one process that hardly
+        forgets;
+        "no hidden process": mean and std of the augmented process with K = 0 from those
+        of the ordinary one.
     """
     times = torch.arange(1, 51, dtype=torch.float64) / 50
     brownian = torch.minimum(times[:, None], times)
@@ -63,13 +74,22 @@ def forward_paths(
     generator: torch.Generator,
     clean: float = 0.0,
 ) -> tuple[Float[Tensor, " steps"], Float[Tensor, "steps state paths"]]:
-    """Follow dX = f X dt + g dBhat from X_0 = `clean`; the noise Bhat is exact at the times.
+    """Follow dX = f X dt + g dBhat from a clean pixel.
 
-    Independent of how `FractionalProcess` finds its covariance. With equal generators, processes
-    with the same speeds are driven by the same Brownian motion.
+    The noise Bhat is exact at the times. This is independent of how `FractionalProcess`
+    finds its covariance. With equal generators, processes with the same speeds are
+    driven by the same Brownian motion.
+
+    Args:
+        process: to be followed, with at least one speed.
+        steps: of equal length, from 0 to 1.
+        paths: how many.
+        generator: source of the noise, on the CPU.
+        clean: X_0.
 
     Returns:
-        Times (steps,) up to 1 and states (X, Y^1 .. Y^K) at them, (steps, 1 + K, paths).
+        Times (steps,) up to 1 and states (X, Y^1 .. Y^K) at them, (steps, 1 + K,
+        paths).
     """
     times = torch.arange(1, steps + 1, dtype=torch.float64) / steps
     hidden = simulate_ou(process.speeds, times, paths, generator)
@@ -88,11 +108,19 @@ def forward_paths(
 def forward_error(
     process: FractionalProcess, paths: int, generator: torch.Generator, steps: int = 200
 ) -> float:
-    """Return the largest difference of the covariance of simulated paths from the closed form.
+    """Return the largest difference of a simulated covariance from the closed form.
 
-    Relative to the standard deviations, over the times `CHECKED`.
+    It is relative to the standard deviations, over the times `CHECKED`.
+
+    Args:
+        process: to be followed, with at least one speed.
+        paths: how many, a multiple of 2000.
+        generator: source of the noise, on the CPU.
+        steps: per path.
     """
-    found = torch.zeros(len(CHECKED), 1 + process.count, 1 + process.count, dtype=torch.float64)
+    found = torch.zeros(
+        len(CHECKED), 1 + process.count, 1 + process.count, dtype=torch.float64
+    )
     index = [round(t * steps) - 1 for t in CHECKED]
     chunk = 2000
     for _ in range(paths // chunk):
@@ -104,12 +132,19 @@ def forward_error(
     return float((difference / scale[:, :, None] / scale[:, None]).abs().max())
 
 
-def score_error(process: FractionalProcess, t: float, generator: torch.Generator) -> float:
+def score_error(
+    process: FractionalProcess, t: float, generator: torch.Generator
+) -> float:
     """Return how far the assembled score is from automatic differentiation, relatively.
 
-    Data are three Gaussians on images of two pixels. The truth differentiates the exact log
-    density of the state Z in all its 1 + K numbers a pixel; the assembled score knows only the
-    score of the observation.
+    The data are three Gaussians on images of two pixels. The truth differentiates the
+    exact log density of the state Z in all its 1 + K numbers per pixel; the assembled
+    score knows only the score of the observation.
+
+    Args:
+        process: whose `state_score` is checked.
+        t: the time, in (0, 1].
+        generator: source of the data and of the states, on the CPU.
     """
     means = torch.randn(3, 2, generator=generator, dtype=torch.float64)
     weights, spread = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64), 0.2
@@ -119,15 +154,21 @@ def score_error(process: FractionalProcess, t: float, generator: torch.Generator
     place = torch.zeros(3, 2, 1 + process.count, dtype=torch.float64)
     place[..., 0] = mean * means
     law = torch.distributions.MultivariateNormal(place, covariance)
-    noise = torch.randn(1 + process.count, 20, 2, generator=generator, dtype=torch.float64)
+    noise = torch.randn(
+        1 + process.count, 20, 2, generator=generator, dtype=torch.float64
+    )
     state = torch.tensordot(torch.linalg.cholesky(covariance), noise, dims=1)
 
     def log_density(z: Tensor) -> Tensor:
-        return (weights.log() + law.log_prob(z.permute(1, 2, 0)[:, None]).sum(-1)).logsumexp(-1)
+        return (
+            weights.log() + law.log_prob(z.permute(1, 2, 0)[:, None]).sum(-1)
+        ).logsumexp(-1)
 
     def log_density_seen(u: Tensor) -> Tensor:
         squares = ((u[:, None] - mean * means) ** 2).sum(-1)
-        return (weights.log() - squares / 2 / (std**2 + (mean * spread) ** 2)).logsumexp(-1)
+        return (
+            weights.log() - squares / 2 / (std**2 + (mean * spread) ** 2)
+        ).logsumexp(-1)
 
     seen_score = _gradient(log_density_seen, process.observe(state, t))
     truth = _gradient(log_density, state)
@@ -136,7 +177,12 @@ def score_error(process: FractionalProcess, t: float, generator: torch.Generator
 
 
 def convergence_slope(name: str, evaluations: list[int]) -> float:
-    """Return the slope of log |error of the generated variance| against log evaluations."""
+    """Return the slope of log |variance error| against log evaluations.
+
+    Args:
+        name: of a fractional process.
+        evaluations: two or more numbers of score evaluations of the sampler "sde".
+    """
     errors = variance_errors([name], ["sde"], evaluations)[0]["errors"]
     return float(np.polyfit(np.log(evaluations), np.log(np.abs(errors)), 1)[0])
 
@@ -144,27 +190,47 @@ def convergence_slope(name: str, evaluations: list[int]) -> float:
 def increment_correlation(
     hurst: float, count: int, paths: int, generator: torch.Generator, step: float = 0.1
 ) -> float:
-    """Return the correlation of consecutive increments of simulated driving noise."""
+    """Return the correlation of consecutive increments of simulated driving noise.
+
+    Args:
+        hurst: H, in (0, 1).
+        count: number of speeds.
+        paths: how many.
+        generator: source of the noise, on the CPU.
+        step: length of an increment.
+    """
     times = torch.arange(1, round(1 / step) + 1, dtype=torch.float64) * step
     speeds = ou_speeds(count)
-    noise = simulate_ou(speeds, times, paths, generator) @ optimal_weights(speeds, hurst)
+    noise = simulate_ou(speeds, times, paths, generator) @ optimal_weights(
+        speeds, hurst
+    )
     steps = noise.diff(dim=0)
     both = torch.stack([steps[:-1].flatten(), steps[1:].flatten()])
     return float(torch.corrcoef(both)[0, 1])
 
 
-# --- summaries ------------------------------------------------------------------------------------
+# --- summaries ------------------------------------------------------------------------
 
 
 def total_variation(shares: list[float], circle: Circle) -> float:
-    """Return half the sum of |share - due| over the modes and the points that are in no mode."""
+    """Return half the sum of |share - due| over the modes and the points in no mode.
+
+    Args:
+        shares: of the points in each mode, as `mode_report` returns them.
+        circle: the law of the true points.
+    """
     due = circle.mixture().weights
     found = torch.tensor(shares, dtype=torch.float64)
     return float((found - due).abs().sum() + (1 - found.sum())) / 2
 
 
 def total_variation_of_hits(shares: list[float], circle: Circle) -> float:
-    """Return `total_variation` among the points that are in some mode; 1 if there are none."""
+    """Return `total_variation` among the points that are in some mode; 1 without any.
+
+    Args:
+        shares: of the points in each mode, as `mode_report` returns them.
+        circle: the law of the true points.
+    """
     if not any(shares):
         return 1.0
     return total_variation([share / math.fsum(shares) for share in shares], circle)
@@ -173,24 +239,48 @@ def total_variation_of_hits(shares: list[float], circle: Circle) -> float:
 def total_variation_floor(
     circle: Circle, points: int, generator: torch.Generator, draws: int = 20
 ) -> float:
-    """Return the mean `total_variation` of as many true points: what chance alone does."""
+    """Return the mean `total_variation` of as many true points: what chance alone does.
+
+    Args:
+        circle: the law of the points.
+        points: how many in each draw.
+        generator: source of the points, on the CPU.
+        draws: to average over.
+    """
     mixture = circle.mixture()
-    reports = [mode_report(mixture.sample(points, generator), circle) for _ in range(draws)]
+    reports = [
+        mode_report(mixture.sample(points, generator), circle) for _ in range(draws)
+    ]
     return math.fsum(total_variation(r["shares"], circle) for r in reports) / draws
 
 
 def plane_text(weights: dict[str, Tensor], recipe: PlaneRecipe) -> str:
-    """Return a plane network's weights as the text that experiments take."""
+    """Return a plane network's weights as the text that experiments take.
+
+    Args:
+        weights: a state dictionary.
+        recipe: that of the training.
+    """
     return pack_weights(plane_network(weights, recipe))
 
 
 def image_text(weights: Weights, data: str) -> str:
-    """Return an image network's weights as the text that experiments take."""
+    """Return an image network's weights as the text that experiments take.
+
+    Args:
+        weights: packed text or a state dictionary.
+        data: name of the image set, a key of `RECIPES`.
+    """
     return pack_weights(restored(RECIPES[data].untrained(), weights))
 
 
 def classifier_text(weights: Weights, data: str) -> str:
-    """Return a classifier's weights as the text that experiments take."""
+    """Return a classifier's weights as the text that experiments take.
+
+    Args:
+        weights: packed text or a state dictionary.
+        data: name of the image set, a key of `RECIPES`.
+    """
     recipe = RECIPES[data]
     return pack_weights(restored(FeatureNetwork(recipe.shape, recipe.classes), weights))
 
@@ -203,14 +293,25 @@ def learned_table(
     samples: int,
     recipe: PlaneRecipe,
 ) -> list[dict]:
-    """Return rows as `circle_table` does, with learned scores; `weights` is text by seed."""
+    """Return rows as `circle_table` does, with learned scores.
+
+    Args:
+        name: of the process.
+        samplers: of `sampling.SAMPLERS`.
+        evaluations: numbers of network evaluations, at least 3.
+        weights: seed, as text, -> weights as text.
+        samples: how many points to draw.
+        recipe: that of the training.
+    """
     return [
         {
             "process": name,
             "sampler": sampler,
             "evaluations": n,
             "distances": [
-                rare_modes(name, sampler, n, int(s), samples, Circle(), recipe, text)["distance"]
+                rare_modes(name, sampler, n, int(s), samples, Circle(), recipe, text)[
+                    "distance"
+                ]
                 for s, text in weights.items()
             ],
         }
@@ -220,7 +321,16 @@ def learned_table(
 
 
 def few_grey_levels(images: list, levels: int = 15) -> list:
-    """Return images in [0, 1] as whole numbers from 0 to `levels`, which take little room."""
+    """Return images as whole numbers from 0 to `levels`, which take little room.
+
+    Args:
+        images: nested lists of pixels in [0, 1].
+        levels: number of the lightest level.
+
+    Examples:
+        >>> few_grey_levels([0.0, 0.5, 1.0], levels=4)
+        [0, 2, 4]
+    """
     return (torch.tensor(images) * levels).round().int().tolist()
 
 

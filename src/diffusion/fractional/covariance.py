@@ -1,8 +1,7 @@
-"""The covariance of the augmented process by two other routes, as the paper and its code take them.
+"""The covariance of the augmented process by the paper's differential equations.
 
-`FractionalProcess` computes Cov(Z_t) in square-root form. Here are the differential equations that
-the paper solves (with what accuracy, is up to the caller), and the closed form that exists for a
-variance-exploding base.
+`FractionalProcess` computes Cov(Z_t) in square-root form. Here are the equations that
+the paper solves; the caller chooses the accuracy.
 """
 
 import numpy as np
@@ -16,7 +15,12 @@ Vector = Float[np.ndarray, " k"]
 
 
 def hidden_covariance(t: float, speeds: Vector) -> Matrix:
-    """Return Cov(Y_t), (1 - exp(-(speed_i + speed_j) t)) / (speed_i + speed_j)."""
+    """Return Cov(Y_t), (1 - exp(-(speed_i + speed_j) t)) / (speed_i + speed_j).
+
+    Args:
+        t: the time, at least 0.
+        speeds: positive, one for each hidden process.
+    """
     rate = speeds[:, None] + speeds
     return -np.expm1(-rate * t) / rate
 
@@ -33,8 +37,23 @@ def covariance_by_equations(
     """Return Cov(Z_t | x_0) at increasing times by solving its differential equations.
 
     With s = Var X, r_l = Cov(X, Y^l), C = Cov(Y) and W the sum of the weights w_k,
-    ds/dt = 2 f s - 2 g sum_k w_k speed_k r_k + (g W)^2 and
-    dr_l/dt = (f - speed_l) r_l + g (W - sum_k w_k speed_k C_lk). No jitter is added.
+
+        ds/dt   = 2 f s - 2 g sum_k w_k speed_k r_k + (g W)^2,
+        dr_l/dt = (f - speed_l) r_l + g (W - sum_k w_k speed_k C_lk).
+
+    No jitter is added.
+
+    Args:
+        base: the ordinary process that gives f, g and Var X at t = 0.
+        speeds: positive, one for each hidden process.
+        weights: of the hidden processes in the driving noise.
+        times: increasing, in [0, 1].
+        method: of `scipy.integrate.solve_ivp`.
+        rtol: relative tolerance of the solver.
+        atol: absolute tolerance of the solver.
+
+    Returns:
+        One matrix per time, (times, 1 + K, 1 + K), in the order X, Y^1 .. Y^K.
     """
     total, pull = weights.sum(), weights * speeds
 
@@ -42,15 +61,21 @@ def covariance_by_equations(
         f, g = float(base.rate(t)), float(base.diffusion(t))
         variance, cross = value[0], value[1:]
         change = 2 * f * variance - 2 * g * pull @ cross + (g * total) ** 2
-        changes = (f - speeds) * cross + g * (total - hidden_covariance(t, speeds) @ pull)
+        changes = (f - speeds) * cross + g * (
+            total - hidden_covariance(t, speeds) @ pull
+        )
         return np.concatenate([[change], changes])
 
     first = np.concatenate([[float(base.std(0.0) ** 2)], np.zeros_like(speeds)])
     span = (0.0, float(times[-1]))
     # Read off a step's polynomial, as a table of the solution would be.
-    solution = solve_ivp(slope, span, first, method=method, rtol=rtol, atol=atol, dense_output=True)
+    solution = solve_ivp(
+        slope, span, first, method=method, rtol=rtol, atol=atol, dense_output=True
+    )
     values = solution.sol(times)
-    return np.stack([_assemble(t, v, speeds) for t, v in zip(times, values.T, strict=True)])
+    return np.stack(
+        [_assemble(t, v, speeds) for t, v in zip(times, values.T, strict=True)]
+    )
 
 
 def _assemble(t: float, value: np.ndarray, speeds: Vector) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""The experiments of the fractional-diffusion chapter on points in the plane and on single pixels.
+"""Experiments with fractional diffusion on points in the plane and on single pixels.
 
-Every function takes and returns numbers, texts, lists and dictionaries of these. Processes are
-told by name, see `named_process`; samplers are those of `sampling`.
+Every function takes and returns numbers, texts, lists and dictionaries of these.
+Processes are given by name, see `named_process`; samplers are those of `sampling`.
 """
 
 import torch
@@ -18,28 +18,40 @@ from src.diffusion.fractional.training import Circle, PlaneRecipe, plane_network
 DIRECTIONS = 100
 
 
-# --- Gaussian data: the error of a sampler without any sampling -------------------------------
+# --- Gaussian data: the error of a sampler without any sampling -----------------------
 
 
 def variance_errors(
     names: list[str], samplers: list[str], evaluations: list[int], data_std: float = 0.5
 ) -> list[dict]:
-    """Return how far the generated variance is from the data's, relative to it, exactly.
+    """Return the exact relative error of the generated variance for Gaussian data.
 
-    One row a process and sampler: "process", "sampler", "errors" (one for each of `evaluations`).
-    Names must be of fractional processes; "fvp 0.5 0" is the ordinary one.
+    Args:
+        names: of fractional processes; "fvp 0.5 0" is the ordinary one.
+        samplers: of `generated_variance`.
+        evaluations: numbers of score evaluations, at least 3.
+        data_std: standard deviation of the data.
+
+    Returns:
+        One row per process and sampler: "process", "sampler" and "errors", one for each
+        of `evaluations`.
+
+    Raises:
+        ValueError: for an unknown name, or as `generated_variance`.
     """
     rows = []
     for name in names:
         process = named_process(name)
         for sampler in samplers:
-            found = [generated_variance(process, data_std, sampler, n) for n in evaluations]
+            found = [
+                generated_variance(process, data_std, sampler, n) for n in evaluations
+            ]
             errors = [value / data_std**2 - 1 for value in found]
             rows.append({"process": name, "sampler": sampler, "errors": errors})
     return rows
 
 
-# --- a circle of Gaussians with the exact score -----------------------------------------------
+# --- a circle of Gaussians with the exact score ---------------------------------------
 
 
 def circle_distance(
@@ -50,20 +62,44 @@ def circle_distance(
     samples: int = 2000,
     circle: Circle | dict = Circle(),  # noqa: B008  (frozen)
 ) -> float:
-    """Return the sliced Wasserstein-1 distance between generated and true samples, exact score.
+    """Return the sliced Wasserstein-1 distance between generated and true samples.
 
-    With equal seeds the true samples and the directions are the same for all processes. Runs that
-    blow up to infinity or beyond give the largest finite number that was reached, at most 1e6.
+    The score is exact. With equal seeds the true samples and the directions are the
+    same for all processes. In runs that blow up, coordinates are cut to at most 1e6 in
+    size, so the distance stays finite.
+
+    Args:
+        name: of the process.
+        sampler: one of `sampling.SAMPLERS`.
+        evaluations: of the score, at least 3.
+        seed: of all that is drawn.
+        samples: how many points to draw.
+        circle: the law of the points, or its fields.
+
+    Raises:
+        ValueError: for an unknown process or sampler.
     """
     mixture = _circle(circle).mixture()
     process, generator = named_process(name), _generator(seed, 1)
     score = mixture.score_under(process)
-    drawn = draw(process, score, (samples, 2), sampler, evaluations, generator, torch.float64)
+    drawn = draw(
+        process, score, (samples, 2), sampler, evaluations, generator, torch.float64
+    )
     return _distance(drawn, mixture, seed)
 
 
-def circle_floor(seed: int, samples: int = 2000, circle: Circle | dict = Circle()) -> float:  # noqa: B008
-    """Return the distance of two independent sets of true samples: the best that is possible."""
+def circle_floor(
+    seed: int,
+    samples: int = 2000,
+    circle: Circle | dict = Circle(),  # noqa: B008  (frozen)
+) -> float:
+    """Return the distance of two independent sets of true samples: the best possible.
+
+    Args:
+        seed: of all that is drawn.
+        samples: how many points in each set.
+        circle: the law of the points, or its fields.
+    """
     mixture = _circle(circle).mixture()
     return _distance(mixture.sample(samples, _generator(seed, 2)), mixture, seed)
 
@@ -75,13 +111,29 @@ def circle_table(
     seeds: list[int],
     samples: int = 2000,
 ) -> list[dict]:
-    """Return rows "process", "sampler", "evaluations", "distances" (one a seed)."""
+    """Return the distances of several processes, samplers and numbers of evaluations.
+
+    Args:
+        names: of the processes.
+        samplers: of `sampling.SAMPLERS`.
+        evaluations: numbers of score evaluations, at least 3.
+        seeds: of `circle_distance`.
+        samples: how many points to draw.
+
+    Returns:
+        Rows "process", "sampler", "evaluations" and "distances", one per seed.
+
+    Raises:
+        ValueError: for an unknown process or sampler.
+    """
     return [
         {
             "process": name,
             "sampler": sampler,
             "evaluations": n,
-            "distances": [circle_distance(name, sampler, n, seed, samples) for seed in seeds],
+            "distances": [
+                circle_distance(name, sampler, n, seed, samples) for seed in seeds
+            ],
         }
         for name in names
         for sampler in samplers
@@ -89,17 +141,31 @@ def circle_table(
     ]
 
 
-# --- rare modes ---------------------------------------------------------------------------------
+# --- rare modes -----------------------------------------------------------------------
 
 
 def mode_report(points: Tensor, circle: Circle | dict) -> dict:
-    """Return how generated points (n, 2) share themselves out among the modes of a circle.
+    """Return how generated points divide among the modes of a circle.
 
-    "shares": of the points within four standard deviations of each mode's centre; "coverage":
-    share of the modes that have at least half of their due; "rarest": found over due share of the
-    rarest mode, "rare": of the rarer half of the modes together; "kl": Kullback-Leibler divergence
-    of the found from the due shares, with half a point added to each mode so that it is finite;
-    "outliers": share of points near no mode.
+    Args:
+        points: (n, 2); undefined coordinates count as far away.
+        circle: the law of the true points, or its fields.
+
+    Returns:
+        "shares": of the points within four standard deviations of each mode's centre;
+        "coverage": share of the modes that have at least half of their due;
+        "rarest": found over due share of the rarest mode;
+        "rare": the same for the rarer half of the modes together;
+        "kl": Kullback-Leibler divergence of the found from the due shares, with half a
+        point added to each mode so that it is finite;
+        "outliers": share of points near no mode.
+
+    Examples:
+        >>> circle = Circle(modes=4)
+        >>> points = circle.mixture().means[:2]  # two points, on two of the four modes
+        >>> report = mode_report(points, circle)
+        >>> report["shares"], report["coverage"]
+        ([0.5, 0.5, 0.0, 0.0], 0.5)
     """
     circle = _circle(circle)
     mixture = circle.mixture()
@@ -114,7 +180,9 @@ def mode_report(points: Tensor, circle: Circle | dict) -> dict:
         "shares": shares.tolist(),
         "coverage": float((shares >= 0.5 * due).double().mean()),
         "rarest": float(shares[-1] / due[-1]),
-        "rare": float(shares[circle.modes // 2 :].sum() / due[circle.modes // 2 :].sum()),
+        "rare": float(
+            shares[circle.modes // 2 :].sum() / due[circle.modes // 2 :].sum()
+        ),
         "kl": float((due * (due / smoothed).log()).sum()),
         "outliers": float(1 - near.double().mean()),
     }
@@ -130,17 +198,26 @@ def rare_modes(
     recipe: PlaneRecipe | dict | None = None,
     weights: str | None = None,
 ) -> dict:
-    """Generate with the exact score, or with a learned one, and report quality and diversity.
+    """Generate with the exact score, or with a learned one, and report the quality.
 
     Args:
-        name, sampler, evaluations: process and sampler.
-        seed: of the noise; the same noise starts all processes with the same number of speeds.
+        name: of the process.
+        sampler: one of `sampling.SAMPLERS`.
+        evaluations: of the score, at least 3.
+        seed: of the noise; the same noise starts all processes with the same number of
+            speeds.
         samples: how many points to draw.
-        circle: the law of the points.
-        recipe, weights: what `train_plane` was told and returned; None for the exact score.
+        circle: the law of the points, or its fields.
+        recipe: what `train_plane` was told; None for its defaults.
+        weights: what `train_plane` returned; None for the exact score.
 
     Returns:
-        What `mode_report` says, "distance" (sliced Wasserstein-1) to as many true points.
+        The entries of `mode_report`, and "distance": sliced Wasserstein-1 to as many
+        true points.
+
+    Raises:
+        ValueError: for an unknown process or sampler.
+        RuntimeError: for weights of another network.
     """
     process, mixture = named_process(name), _circle(circle).mixture()
     score: Score = mixture.score_under(process)
@@ -155,7 +232,7 @@ def rare_modes(
 
 
 def _distance(drawn: Tensor, mixture: GaussianMixture, seed: int) -> float:
-    """Return the sliced Wasserstein-1 distance to true samples that depend on the seed only."""
+    """Return the sliced Wasserstein-1 distance to true samples fixed by the seed."""
     true = mixture.sample(len(drawn), _generator(seed, 4))
     directions = random_directions(2, DIRECTIONS, _generator(seed, 5))
     drawn = torch.nan_to_num(drawn.double(), nan=1e6).clamp(-1e6, 1e6)

@@ -1,4 +1,4 @@
-"""The figures of the page on fractional diffusion; colours come from the book's style."""
+"""Figures for the page on fractional diffusion, in the colours of the book's style."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,12 +26,20 @@ SAMPLER_STYLES = {
 
 
 def label(name: str) -> str:
-    """Return how a process's name is written in figures: "fvp 0.9 2" is (0.9, 2)."""
+    """Return how a process's name is written in figures: "fvp 0.9 2" is (0.9, 2).
+
+    Args:
+        name: of the process, see `named_process`.
+    """
     return LABELS.get(name) or "({}, {})".format(*name.split()[1:3])
 
 
 def mean_and_half_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean over seeds and half the width of its 95 % t-interval."""
+    """Return the mean over seeds and half the width of its 95 % t-interval.
+
+    Args:
+        values: at least two, one per seed.
+    """
     half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
     return float(np.mean(values)), float(half)
 
@@ -42,9 +50,16 @@ def idea_figure(
     schedule_times: Sequence[float],
     schedules: Mapping[str, tuple[Sequence, Sequence]],
 ) -> Figure:
-    """Draw noise and pixel for several Hurst indices, and what image and network see of the noise.
+    """Draw noise and pixels for several Hurst indices, and their noise schedules.
 
-    `paths[label]` is (driving noise, pixel); `schedules[label]` is (std of X, std of X given Y).
+    Args:
+        times: of the paths.
+        paths: label -> (driving noise, pixel).
+        schedule_times: of the schedules.
+        schedules: label -> (std of X, std of X given Y); "VP" is dotted black.
+
+    Returns:
+        The figure, paths above and schedules below.
     """
     fig, axes = plt.subplots(2, 2, figsize=(7, 5.2), sharex=True)
     for name, both in paths.items():
@@ -54,7 +69,12 @@ def idea_figure(
         for axis, values in zip(axes[1], both, strict=True):
             line = {"color": "black", "ls": ":"} if name == "VP" else {}
             axis.plot(schedule_times, values, label=name, **line)
-    titles = ["the driving noise", "a pixel", "noise in the image", "noise the network sees"]
+    titles = [
+        "the driving noise",
+        "a pixel",
+        "noise in the image",
+        "noise the network sees",
+    ]
     for axis, title in zip(axes.flat, titles, strict=True):
         axis.set_title(title)
     axes[0, 0].set_ylabel("value")
@@ -67,7 +87,14 @@ def idea_figure(
 
 
 def approximation_figure(rows: Sequence[Mapping]) -> Figure:
-    """Draw the errors of the approximation against K; rows of `approximation_errors`."""
+    """Draw the errors of the approximation against K.
+
+    Args:
+        rows: of `approximation_errors`.
+
+    Returns:
+        The figure, one curve per Hurst index.
+    """
     fig, axes = plt.subplots(1, 2, figsize=(7, 3.4), sharex=True, sharey=True)
     hursts = sorted({row["hurst"] for row in rows})
     colours = plt.get_cmap("cividis")(np.linspace(0, 0.92, len(hursts)))
@@ -75,8 +102,12 @@ def approximation_figure(rows: Sequence[Mapping]) -> Figure:
     for axis, key in zip(axes, ("covariance", "cost"), strict=True):
         for hurst, colour, mark in zip(hursts, colours, marks, strict=False):
             chosen = [row for row in rows if row["hurst"] == hurst]
-            counts, values = zip(*[(r["count"], max(r[key], 1e-12)) for r in chosen], strict=True)
-            axis.semilogy(counts, values, mark + "-", color=colour, ms=4, lw=1.2, label=f"{hurst}")
+            counts, values = zip(
+                *[(r["count"], max(r[key], 1e-12)) for r in chosen], strict=True
+            )
+            axis.semilogy(
+                counts, values, mark + "-", color=colour, ms=4, lw=1.2, label=f"{hurst}"
+            )
         axis.axhline(0.01, color="black", lw=0.8, ls=":")
         axis.set(xlabel="number of processes K", xticks=counts, ylim=(1e-7, 1))
     axes[0].set(ylabel="relative error", title="largest error of the covariance")
@@ -86,13 +117,26 @@ def approximation_figure(rows: Sequence[Mapping]) -> Figure:
 
 
 def roughness_figure(hursts: Sequence[float], counts: Sequence[int]) -> Figure:
-    """Draw the variance of increments against their length: fractional motion and imitations."""
+    """Draw the variance of increments against their length, exact and approximated.
+
+    Args:
+        hursts: one panel each.
+        counts: numbers of speeds of the approximations, at most three.
+
+    Returns:
+        The figure; the lags of the coarse scale are shaded.
+    """
     lags = np.geomspace(1e-4, 0.5, 40).tolist()
     fig, axes = plt.subplots(1, len(hursts), figsize=(7, 3.2), sharex=True)
     for axis, hurst in zip(axes, hursts, strict=True):
         axis.loglog(lags, increment_variances(hurst, None, lags), "k-", label="exact")
         for count, line in zip(counts, ("--", "-.", ":"), strict=False):
-            axis.loglog(lags, increment_variances(hurst, count, lags), line, label=f"K = {count}")
+            axis.loglog(
+                lags,
+                increment_variances(hurst, count, lags),
+                line,
+                label=f"K = {count}",
+            )
         axis.axvspan(1 / 20, 0.5, color="#DDDDDD", alpha=0.5, lw=0)
         axis.set(title=f"H = {hurst}", xlabel="length of the increment")
     axes[0].set_ylabel("variance of the increment")
@@ -103,7 +147,15 @@ def roughness_figure(hursts: Sequence[float], counts: Sequence[int]) -> Figure:
 def schedules_figure(
     times: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[float]]]
 ) -> Figure:
-    """Draw std of X given Y for families of processes, one panel a family; "VP" is dotted black."""
+    """Draw std of X given Y for families of processes, one panel per family.
+
+    Args:
+        times: of the curves.
+        panels: title -> label -> values; the label "VP" is dotted black.
+
+    Returns:
+        The figure.
+    """
     fig, axes = plt.subplots(1, len(panels), figsize=(7, 3.2), sharey=True)
     for axis, (title, curves) in zip(axes, panels.items(), strict=True):
         for name, values in curves.items():
@@ -116,11 +168,20 @@ def schedules_figure(
 
 
 def sampler_figure(panels: Mapping[str, Sequence[Mapping]], floor: float) -> Figure:
-    """Draw distances against network calls; `panels[title]` are rows of `circle_table`.
+    """Draw distances against network calls.
 
-    Runs that ended further away than ten are drawn at ten.
+    Runs that ended farther away than ten are drawn at ten.
+
+    Args:
+        panels: title -> rows of `circle_table`.
+        floor: the best possible distance, a dotted line.
+
+    Returns:
+        The figure, means with the range over seeds.
     """
-    fig, axes = plt.subplots(1, len(panels), figsize=(7, 3.6), sharey=True, squeeze=False)
+    fig, axes = plt.subplots(
+        1, len(panels), figsize=(7, 3.6), sharey=True, squeeze=False
+    )
     for axis, (title, rows) in zip(axes[0], panels.items(), strict=True):
         axis.set(title=title, xlabel="network calls")
         if rows:
@@ -132,9 +193,22 @@ def sampler_figure(panels: Mapping[str, Sequence[Mapping]], floor: float) -> Fig
                 continue
             values = np.array([row["distances"] for row in chosen]).clip(max=10)
             calls = [row["evaluations"] for row in chosen]
-            axis.plot(calls, values.mean(1), line, color=f"C{number}", ms=4, lw=1.3, label=words)
+            axis.plot(
+                calls,
+                values.mean(1),
+                line,
+                color=f"C{number}",
+                ms=4,
+                lw=1.3,
+                label=words,
+            )
             axis.fill_between(
-                calls, values.min(1), values.max(1), color=f"C{number}", alpha=0.15, lw=0
+                calls,
+                values.min(1),
+                values.max(1),
+                color=f"C{number}",
+                alpha=0.15,
+                lw=0,
             )
             axis.set_xticks(calls, [str(n) for n in calls])
         axis.minorticks_off()
@@ -151,22 +225,35 @@ def imbalance_figure(
     distances: Mapping[str, Sequence[float]],
     floor: float,
 ) -> Figure:
-    """Draw found over due frequency of each mode, and the total variation of each process.
+    """Draw found over due frequency of each mode, and total variation per process.
 
-    `shares[process]` has one row a seed, `distances[process]` one number a seed; `floor` is what
-    true points reach.
+    Args:
+        due: frequency of each mode in the data.
+        shares: process -> one row of found frequencies per seed.
+        distances: process -> one total variation per seed.
+        floor: what true points reach, a dotted line.
+
+    Returns:
+        The figure, means with 95 % intervals over seeds.
     """
     fig, (left, right) = plt.subplots(1, 2, figsize=(7, 3.6), width_ratios=(3, 2))
     places = np.arange(len(due))
     for k, (name, rows) in enumerate(shares.items()):
         found = np.asarray(rows) / np.asarray(due)
-        middle, half = zip(*[mean_and_half_interval(column) for column in found.T], strict=True)
+        middle, half = zip(
+            *[mean_and_half_interval(column) for column in found.T], strict=True
+        )
         shift = 0.22 * (k - (len(shares) - 1) / 2)
         mark = "osD^v"[k]
-        left.errorbar(places + shift, middle, yerr=half, fmt=mark, ms=4, capsize=2, label=name)
+        left.errorbar(
+            places + shift, middle, yerr=half, fmt=mark, ms=4, capsize=2, label=name
+        )
     left.axhline(1, color="black", lw=0.8, ls=":")
     left.set_xticks(places, [f"{share:.1g}" for share in due], rotation=45)
-    left.set(xlabel="frequency of the mode in the data", ylabel="frequency in the samples / data")
+    left.set(
+        xlabel="frequency of the mode in the data",
+        ylabel="frequency in the samples / data",
+    )
     left.set_ylim(0, None)
     left.legend(loc="lower left")
     dots(right, distances, floor)
@@ -174,14 +261,24 @@ def imbalance_figure(
     return fig
 
 
-def dots(axis: Axes, rows: Mapping[str, Sequence[float]], reference: float | None = None) -> None:
-    """Draw every seed, the mean and its 95 % interval, one row a process, the first on top."""
+def dots(
+    axis: Axes, rows: Mapping[str, Sequence[float]], reference: float | None = None
+) -> None:
+    """Draw every seed, the mean and its 95 % interval, one row per process.
+
+    Args:
+        axis: to draw on.
+        rows: process -> one value per seed; the first is on top.
+        reference: place of a dotted line, if any.
+    """
     names = list(rows)[::-1]
     for place, name in enumerate(names):
         values = rows[name]
         axis.plot(values, np.full(len(values), place), ".", color="C6", alpha=0.8)
         mean, half = mean_and_half_interval(values)
-        axis.errorbar([mean], [place], xerr=[half], fmt="D", color="C0", capsize=3, ms=5)
+        axis.errorbar(
+            [mean], [place], xerr=[half], fmt="D", color="C0", capsize=3, ms=5
+        )
     if reference is not None:
         axis.axvline(reference, color="black", lw=0.8, ls=":")
     axis.set_yticks(range(len(names)), names)
@@ -190,7 +287,15 @@ def dots(axis: Axes, rows: Mapping[str, Sequence[float]], reference: float | Non
 def quality_figure(
     panels: Mapping[str, Mapping[str, Sequence[float]]], references: Mapping[str, float]
 ) -> Figure:
-    """Draw one panel a measure, with a dotted line at what real images reach."""
+    """Draw one panel per measure, with a dotted line at what real images reach.
+
+    Args:
+        panels: measure -> process -> one value per seed.
+        references: measure -> what real images reach; measures may be missing.
+
+    Returns:
+        The figure.
+    """
     fig, axes = plt.subplots(1, len(panels), figsize=(7, 3.0), sharey=True)
     for axis, (title, rows) in zip(axes, panels.items(), strict=True):
         dots(axis, rows, references.get(title))
@@ -199,9 +304,17 @@ def quality_figure(
 
 
 def gallery_figure(images: Mapping[str, Sequence], columns: int = 10) -> Figure:
-    """Draw images in [0, 1], (number, channels, height, width), one row a title.
+    """Draw images, one row per title.
 
-    Without images, which a larger profile has yet to make, it draws one black row that says so.
+    Without images, which a larger profile has yet to make, it draws one black row that
+    says so.
+
+    Args:
+        images: title -> (number, channels, height, width) in [0, 1].
+        columns: images per row, at most.
+
+    Returns:
+        The figure.
     """
     images = images or {"not run yet": np.zeros((columns, 1, 8, 8))}
     fig, axes = plt.subplots(len(images), 1, figsize=(7, 0.68 * len(images)))

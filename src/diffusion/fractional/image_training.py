@@ -1,8 +1,9 @@
 """Training on images: one class-conditional denoiser for one process, and its recipes.
 
-The paper's models are told the class of an image, so ours are too. Two trainings with the same
-recipe and seed have the same initial weights, see the same images in the same order and draw the
-same times and noise; only the process differs (see `src.common.images.models`).
+The paper's models are told the class of an image, so ours are too. Two trainings with
+the same recipe and seed have the same initial weights, see the same images in the same
+order and draw the same times and noise; only the process differs (see
+`src.common.images.models`).
 """
 
 from src.common.diffusion.denoising import DenoiserSettings
@@ -47,9 +48,19 @@ CLASSIFIERS = {
 def train_images(
     name: str, recipe: ImageRecipe, seed: int, device: str = "cpu"
 ) -> dict[str, object]:
-    """Train a denoiser for the process called `name` (see `named_process`).
+    """Train a denoiser of images for one process.
+
+    Args:
+        name: of the process, see `named_process`.
+        recipe: image set, network and training, such as one of `RECIPES`.
+        seed: of the initial weights and the training.
+        device: to train on.
 
     Returns:
-        "weights" (text, half precision), "losses" (means of 100 steps) and "parameters".
+        "weights" (text, half precision), "losses" (means of 100 steps) and "parameters"
+        (their number).
+
+    Raises:
+        ValueError: for an unknown process or image set.
     """
     return train_image_model(recipe, named_process(name), seed, device)

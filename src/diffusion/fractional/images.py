@@ -1,8 +1,9 @@
-"""Judging image models: how good, how varied and how obedient the images of a trained network are.
+"""Evaluation of image models: quality, diversity and obedience to the class asked for.
 
-All samples are judged as images: what lies outside [-1, 1] is cut off first, as writing them to a
-file would do. The classes that a network is asked for are those of the first training images, so
-that these are a reference with the same classes in the same numbers.
+All samples are judged as images: values outside [-1, 1] are cut off first, as writing
+them to a file would do. The classes that a network is asked for are those of the first
+training images, so these images are a reference with the same classes in the same
+numbers.
 """
 
 from functools import lru_cache
@@ -20,12 +21,12 @@ from src.diffusion.fractional.names import named_process
 from src.diffusion.fractional.sampling import draw
 
 Weights = str | dict[str, Tensor]
-"""Packed text, as training leaves it, or a state dictionary, as the kept weights are."""
+"""Packed text, as training leaves it, or a state dictionary, as weights are stored."""
 
 BATCH = 500  # images drawn at a time; each batch has its own random numbers
-REFERENCE = 10_000  # training images that features are taken of, at most
-COMPARED = 300  # images whose nearest training image is looked for, at most
-BLACK = 1e-3  # of a pixel that is black: so a black image, too, has a direction for the Vendi score
+REFERENCE = 10_000  # training images whose features are taken, at most
+COMPARED = 300  # images whose nearest training image is sought, at most
+BLACK = 1e-3  # of a black pixel, so that a black image has a direction (Vendi score)
 SHOWN = 2  # images of each class that are kept for figures
 
 
@@ -39,10 +40,10 @@ def draw_images(
     sampler: str = "sde",
     device: str = "cpu",
 ) -> Float[Tensor, "number channels height width"]:
-    """Draw one image for each label from a trained network; they are not cut to [-1, 1].
+    """Draw one image for each label from a trained network, not cut to [-1, 1].
 
-    With equal seeds, all fractional processes with one base and that base itself start from the
-    same noise in the image.
+    With equal seeds, all fractional processes with one base and that base itself start
+    from the same noise in the image.
 
     Args:
         recipe: what the network was trained by.
@@ -50,11 +51,20 @@ def draw_images(
         name: of the process it was trained for, see `named_process`.
         labels: the classes asked for; ignored by a recipe without classes.
         seed: of start and steps.
-        evaluations: how often the network is called for an image.
+        evaluations: calls of the network per image, at least 3.
         sampler: one of `sampling.SAMPLERS`; "sde" is the paper's.
         device: to compute on; the images stay there.
+
+    Returns:
+        Images (number, channels, height, width).
+
+    Raises:
+        ValueError: for an unknown process or sampler.
+        RuntimeError: for weights of another network.
     """
-    network = restored(recipe.untrained(), weights, device).to(memory_format=torch.channels_last)
+    network = restored(recipe.untrained(), weights, device).to(
+        memory_format=torch.channels_last
+    )
     process, parts = named_process(name), []
     for batch, asked in enumerate(labels.to(device).split(BATCH)):
         generator = torch.Generator(device).manual_seed(10_000 * seed + batch)
@@ -75,17 +85,33 @@ def judge_images(
     sampler: str = "sde",
     device: str = "cpu",
 ) -> dict[str, object]:
-    """Draw `samples` images from a trained network and return what `assess` says of them.
+    """Draw images from a trained network and return what `assess` says of them.
 
-    Two more entries: "finite", the share of images without infinite or undefined pixels (those
-    pixels are grey in all that follows), and "shown", a few images (number, channels, height,
-    width) in [0, 1], class by class.
+    Args:
+        recipe: what the network was trained by.
+        weights: what training left behind.
+        name: of the process it was trained for, see `named_process`.
+        classifier: weights of the network that judges, trained on the same image set.
+        seed: of start and steps.
+        samples: images to draw, at least 2.
+        evaluations: calls of the network per image, at least 3.
+        sampler: one of `sampling.SAMPLERS`; "sde" is the paper's.
+        device: to draw on; judging is done on the CPU.
+
+    Returns:
+        The entries of `assess` and two more: "finite", the share of images without
+        infinite or undefined pixels (an undefined pixel is grey in all that follows, an
+        infinite one black or white), and "shown", a few images (number, channels,
+        height, width) in [0, 1], class by class.
 
     Raises:
-        ValueError: if there are fewer training images than samples.
+        ValueError: if there are fewer training images than samples, or fewer than 2
+            samples.
     """
     data, labels = _data(recipe.data), _asked(recipe, samples)
-    drawn = draw_images(recipe, weights, name, labels, seed, evaluations, sampler, device).cpu()
+    drawn = draw_images(
+        recipe, weights, name, labels, seed, evaluations, sampler, device
+    ).cpu()
     finite = drawn.isfinite().flatten(1).all(1).double().mean().item()
     images = drawn.nan_to_num(0.0, 1.0, -1.0).clamp(-1, 1)
     found = assess(images, labels, data, restored(_classifier(data), classifier))
@@ -94,13 +120,22 @@ def judge_images(
     return {**found, "finite": finite, "shown": shown.tolist()}
 
 
-def judge_data(recipe: ImageRecipe, classifier: Weights, samples: int) -> dict[str, object]:
-    """Return what `assess` says of the first `samples` training images: what is to be reached.
+def judge_data(
+    recipe: ImageRecipe, classifier: Weights, samples: int
+) -> dict[str, object]:
+    """Return what `assess` says of the first training images: the values to be reached.
 
-    "nearest" is that of the first test images, because a training image is its own neighbour.
+    "nearest" is that of the first test images, because a training image is its own
+    neighbour.
+
+    Args:
+        recipe: names the image set.
+        classifier: weights of the network that judges.
+        samples: training images to judge, at least 2.
 
     Raises:
-        ValueError: if there are fewer training images than samples.
+        ValueError: if there are fewer training images than samples, or fewer than 2
+            samples.
     """
     data, labels = _data(recipe.data), _asked(recipe, samples)
     network = restored(_classifier(data), classifier)
@@ -114,7 +149,13 @@ def assess(
     data: ImageSet,
     classifier: FeatureNetwork,
 ) -> dict[str, float]:
-    """Return numbers about images in [-1, 1] that were asked to be of the classes `labels`.
+    """Return measures of images that were asked to be of certain classes.
+
+    Args:
+        images: in [-1, 1].
+        labels: the class asked for, one per image.
+        data: the image set to compare with.
+        classifier: trained on that set; gives the features and the classes.
 
     Returns:
         "frechet": Frechet distance to all test images in the classifier's features;
@@ -141,16 +182,38 @@ def nearest_distance(
     images: Float[Tensor, "number channels height width"],
     train: Float[Tensor, "train channels height width"],
 ) -> float:
-    """Return the root mean square pixel difference to the nearest training image, averaged.
+    """Return the mean distance to the nearest training image.
 
-    A model that has learned its images by heart is nearer to them than fresh images are.
+    The distance is the root mean square difference of the pixels. A model that has
+    learned its images by heart is nearer to them than fresh images are.
+
+    Args:
+        images: to be judged.
+        train: the training images, of the same shape and scale.
+
+    Examples:
+        >>> train = torch.zeros(3, 1, 2, 2)
+        >>> nearest_distance(torch.full((5, 1, 2, 2), 0.5), train)
+        0.5
     """
     distance = torch.cdist(images.flatten(1), train.flatten(1)).min(1).values
     return (distance.double() / train[0].numel() ** 0.5).mean().item()
 
 
 def restored(network: nn.Module, weights: Weights, device: str = "cpu") -> nn.Module:
-    """Put weights into a network built alike; return it on the device, for evaluation."""
+    """Put weights into a network of the same architecture.
+
+    Args:
+        network: changed in place.
+        weights: packed text or a state dictionary.
+        device: to move the network to.
+
+    Returns:
+        The network, in evaluation mode and without gradients.
+
+    Raises:
+        RuntimeError: for weights of another network.
+    """
     if isinstance(weights, str):
         load_packed(network, weights)
     else:

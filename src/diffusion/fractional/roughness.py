@@ -1,4 +1,4 @@
-"""What the Hurst index and the number of speeds do to the noise, and what H = 1/2 gives back."""
+"""How the Hurst index and the number of speeds shape the noise; the limit H = 1/2."""
 
 import math
 
@@ -20,11 +20,20 @@ from src.diffusion.fractional.noise import (
 from src.diffusion.fractional.process import FractionalProcess
 
 START = 0.5
-"""Increments are taken from START to START + lag; those of type II depend on where they start."""
+"""Increments are taken from START to START + lag: their law depends on the start."""
 
 
 def approximation_errors(hursts: list[float], counts: list[int]) -> list[dict]:
-    """Return rows "hurst", "count", "cost" (relative), "covariance" (relative, largest)."""
+    """Return how well K speeds approximate fractional Brownian motion.
+
+    Args:
+        hursts: Hurst indices, in (0, 1).
+        counts: numbers of speeds K.
+
+    Returns:
+        Rows "hurst", "count", "cost" (see `relative_cost`) and "covariance" (see
+        `covariance_error`).
+    """
     return [
         {
             "hurst": hurst,
@@ -37,8 +46,19 @@ def approximation_errors(hursts: list[float], counts: list[int]) -> list[dict]:
     ]
 
 
-def increment_variances(hurst: float, count: int | None, lags: list[float]) -> list[float]:
-    """Return E(B_{s + lag} - B_s)^2 at s = START, exactly; `count` None is fractional motion."""
+def increment_variances(
+    hurst: float, count: int | None, lags: list[float]
+) -> list[float]:
+    """Return E(B_{s + lag} - B_s)^2 at s = START, exactly.
+
+    Args:
+        hurst: H, in (0, 1).
+        count: number of speeds of the approximation; None is fractional motion itself.
+        lags: positive lengths of the increments.
+
+    Returns:
+        One variance per lag.
+    """
     times = START + torch.tensor([0.0, *lags], dtype=torch.float64)
     if count is None:
         covariance = fbm_covariance(times, hurst)
@@ -50,11 +70,23 @@ def increment_variances(hurst: float, count: int | None, lags: list[float]) -> l
 
 
 def roughness(hurst: float, count: int | None) -> dict:
-    """Return the Hurst index that increments show, from exact variances, at two ranges of lags.
+    """Return the Hurst index that increments show, from exact variances, at two scales.
 
-    Half the slope of the logarithm of the increments' variance against that of the lag: "coarse"
-    between the scales 1/20 and 1/2, where the approximation has speeds, "fine" below 1/2000, where
-    any such process is locally Brownian.
+    It is half the slope of the logarithm of the increments' variance against that of
+    the lag: "coarse" for lags from 1/20 to 1/2, where the approximation has speeds, and
+    "fine" for lags up to 1/2000, where any such process is locally Brownian.
+
+    Args:
+        hurst: H, in (0, 1).
+        count: number of speeds of the approximation; None is fractional motion itself.
+
+    Returns:
+        "hurst" and "count" as given, "coarse" and "fine".
+
+    Examples:
+        >>> shown = roughness(0.9, count=2)
+        >>> round(shown["coarse"], 1), round(shown["fine"], 1)
+        (0.7, 0.5)
     """
     slopes = {}
     for key, first, last in (("coarse", 1 / 20, 1 / 2), ("fine", 1e-5, 1 / 2000)):
@@ -64,10 +96,19 @@ def roughness(hurst: float, count: int | None) -> dict:
     return {"hurst": hurst, "count": count, **slopes}
 
 
-def measured_roughness(hurst: float, count: int | None, seed: int, paths: int = 2000) -> float:
-    """Return the Hurst index estimated from simulated paths at lags between 1/20 and 1/2.
+def measured_roughness(
+    hurst: float, count: int | None, seed: int, paths: int = 2000
+) -> float:
+    """Return the Hurst index estimated from simulated paths.
 
-    Like "coarse" of `roughness`, from the mean squares of increments of paths.
+    The lags lie between 1/20 and 1/2. This is "coarse" of `roughness`, but from the
+    mean squares of the increments of paths.
+
+    Args:
+        hurst: H, in (0, 1).
+        count: number of speeds of the approximation; None is fractional motion itself.
+        seed: of the paths.
+        paths: how many.
     """
     generator = torch.Generator().manual_seed(seed)
     lags = torch.from_numpy(np.geomspace(1 / 20, 1 / 2, 10))
@@ -76,15 +117,23 @@ def measured_roughness(hurst: float, count: int | None, seed: int, paths: int = 
         drawn = sample_fbm(times, hurst, paths, generator)
     else:
         speeds = ou_speeds(count)
-        drawn = simulate_ou(speeds, times, paths, generator) @ optimal_weights(speeds, hurst)
+        drawn = simulate_ou(speeds, times, paths, generator) @ optimal_weights(
+            speeds, hurst
+        )
     squares = (drawn[1:] - drawn[0]).square().mean(1)
     return float(np.polyfit(np.log(lags.numpy()), np.log(squares.numpy()), 1)[0] / 2)
 
 
 def noise_schedules(pairs: list[list[float | int]], times: list[float]) -> list[dict]:
-    """Return what the network and the image see of the noise for each (H, K), base LinearVP.
+    """Return what the network and the image see of the noise, for the base LinearVP.
 
-    Rows "hurst", "count", "observed" (std of X given Y) and "full" (std of X), one for each time.
+    Args:
+        pairs: (H, K) of each process.
+        times: in [0, 1].
+
+    Returns:
+        Rows "hurst", "count", "observed" (std of X given Y) and "full" (std of X),
+        these two with one value per time.
     """
     rows = []
     for hurst, count in pairs:
@@ -92,23 +141,35 @@ def noise_schedules(pairs: list[list[float | int]], times: list[float]) -> list[
         observed = [float(process.std(t)) for t in times]
         full = [_full_std(process, t) for t in times]
         rows.append(
-            {"hurst": float(hurst), "count": int(count), "observed": observed, "full": full}
+            {
+                "hurst": float(hurst),
+                "count": int(count),
+                "observed": observed,
+                "full": full,
+            }
         )
     return rows
 
 
 def ordinary_limit(counts: list[int]) -> list[dict]:
-    """Return what H = 1/2 with K speeds recovers of the ordinary process (base LinearVP).
+    """Return what H = 1/2 with K speeds recovers of the ordinary process LinearVP.
 
-    Rows "count", "cost" (relative cost of the noise), "image" and "observation": the largest
-    relative difference over 0.01 <= t <= 1 of std X and of std X given Y from the ordinary std.
+    Args:
+        counts: the numbers of speeds K.
+
+    Returns:
+        Rows "count", "cost" (relative cost of the noise), "image" and "observation":
+        the largest relative differences over 0.01 <= t <= 1 of std X and of std X given
+        Y from the ordinary std.
     """
     rows, base = [], LinearVP()
     times = torch.linspace(0.01, 1, 100, dtype=torch.float64)
     ordinary = base.std(times)
     for count in counts:
         process = FractionalProcess(hurst=0.5, count=count)
-        full = torch.tensor([_full_std(process, float(t)) for t in times], dtype=torch.float64)
+        full = torch.tensor(
+            [_full_std(process, float(t)) for t in times], dtype=torch.float64
+        )
         cost = relative_cost(ou_speeds(count), 0.5) if count else 0.0
         rows.append(
             {
@@ -122,11 +183,19 @@ def ordinary_limit(counts: list[int]) -> list[dict]:
 
 
 def single_speed_costs(speeds: list[float], hurst: float = 0.5) -> list[float]:
-    """Return the relative cost with K = 1 for each speed: for H = 1/2 it vanishes with the speed.
+    """Return the relative cost with K = 1 for each speed.
 
-    A process of speed 0 is the Brownian motion itself.
+    For H = 1/2 it vanishes with the speed: a process of speed 0 is the Brownian motion
+    itself.
+
+    Args:
+        speeds: positive.
+        hurst: H, in (0, 1).
     """
-    return [relative_cost(torch.tensor([speed], dtype=torch.float64), hurst) for speed in speeds]
+    return [
+        relative_cost(torch.tensor([speed], dtype=torch.float64), hurst)
+        for speed in speeds
+    ]
 
 
 def _full_std(process: FractionalProcess, t: float) -> float:

@@ -1,7 +1,7 @@
-"""Drawing from ordinary and fractional processes with a given number of score evaluations.
+"""Samplers for ordinary and fractional processes with a set number of evaluations.
 
-For Gaussian data every sampler is a linear map, so that what it generates can be computed without
-drawing anything: `generated_variance`.
+For Gaussian data every sampler is a linear map, so the variance of what it generates
+can be computed without drawing anything: `generated_variance`.
 """
 
 from itertools import pairwise
@@ -10,7 +10,12 @@ import torch
 from torch import Tensor
 
 from src.common.diffusion.processes import Process, Score
-from src.common.diffusion.samplers import ancestral, euler_maruyama, probability_flow, time_grid
+from src.common.diffusion.samplers import (
+    ancestral,
+    euler_maruyama,
+    probability_flow,
+    time_grid,
+)
 from src.diffusion.fractional.process import FractionalProcess
 
 SAMPLERS = ("sde", "ode", "heun", "bridge", "matched", "released sde", "released ode")
@@ -19,15 +24,24 @@ FLOOR = 1e-3
 
 
 def grid_of(sampler: str, evaluations: int) -> Tensor:
-    """Return the times of a sampler that evaluates the score so often.
+    """Return the times of a sampler that evaluates the score a given number of times.
 
-    "sde" and "ode" take equal steps to `FLOOR` and a short one to 0. The "released" ones do as the
-    paper's code: their last step, from `FLOOR`, is as long as the others, which leads beyond 0.
-    "heun" evaluates twice a step but once in the last; "bridge" and "matched" take equal steps to
-    0.
+    "sde" and "ode" take equal steps to `FLOOR` and a short one to 0. The "released"
+    ones do as the paper's code does: their last step, from `FLOOR`, is as long as the
+    others and leads beyond 0. "heun" evaluates the score twice per step, but once in
+    the last; "bridge" and "matched" take equal steps to 0.
+
+    Args:
+        sampler: one of `SAMPLERS`.
+        evaluations: of the score, at least 3; "heun" rounds an even number up to an odd
+            one.
 
     Raises:
         ValueError: for an unknown sampler, or fewer than 3 evaluations.
+
+    Examples:
+        >>> grid_of("bridge", 4).tolist()
+        [1.0, 0.75, 0.5, 0.25, 0.0]
     """
     if sampler not in SAMPLERS:
         raise ValueError(f"unknown sampler {sampler!r}; valid: {', '.join(SAMPLERS)}")
@@ -52,9 +66,35 @@ def draw(
     generator: torch.Generator,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Draw images of `shape` (batch, ...); see `grid_of` for the samplers.
+    """Draw images from a process with a sampler.
 
-    Processes with the same base and the same generator start from the same noise in the image.
+    Processes with the same base and the same generator start from the same noise in the
+    image.
+
+    Args:
+        process: the forward process to be reversed.
+        score: of the observation, called with (observation, time).
+        shape: (batch, ...) of the images.
+        sampler: one of `SAMPLERS`, see `grid_of`.
+        evaluations: of the score, at least 3.
+        generator: source of the start and of the steps; the images are on its device.
+        dtype: of the images.
+
+    Returns:
+        Images of the given shape.
+
+    Raises:
+        ValueError: for an unknown sampler, too few evaluations, or a bridge of a
+            process that has none.
+
+    Examples:
+        >>> from src.common.diffusion.gaussian_mixture import GaussianMixture
+        >>> process = FractionalProcess(hurst=0.9, count=2)
+        >>> data = GaussianMixture.isotropic(torch.tensor([[-1.0], [1.0]]), 0.01)
+        >>> score, seeded = data.score_under(process), torch.Generator().manual_seed(0)
+        >>> x = draw(process, score, (100, 1), "bridge", 10, seeded, torch.float64)
+        >>> x.shape, round(x.std().item())  # the data are near -1 and 1
+        (torch.Size([100, 1]), 1)
     """
     grid = grid_of(sampler, evaluations)
     state = process.start(shape, generator, dtype)
@@ -70,22 +110,42 @@ def draw(
 
 @torch.no_grad()
 def matched_bridge(
-    process: Process, score: Score, state: Tensor, grid: Tensor, generator: torch.Generator
+    process: Process,
+    score: Score,
+    state: Tensor,
+    grid: Tensor,
+    generator: torch.Generator,
 ) -> Tensor:
-    """Follow bridges to a clean image that is drawn, not guessed; return images (batch, ...).
+    """Follow bridges to a clean image that is drawn, not guessed; return images.
 
-    `ancestral` leads every bridge to E[x_0 | u] and so loses the variance that x_0 still has given
-    u. Here each goes to E[x_0 | u] + sqrt(v) noise with v = std^2 / mean^2 (1 - std^2 E score^2),
-    the mean over pixels of that variance (Bao et al. 2022, arXiv 2201.06503), with the mean over
-    the batch for E and at most 1, the variance of pixels of -1 and 1. For Gaussian data the law
-    of every state is then right, however long the steps. The last step is that of `ancestral`.
+    `ancestral` leads every bridge to E[x_0 | u] and so loses the variance that x_0
+    still has given u. Here each goes to E[x_0 | u] + sqrt(v) noise with v = std^2 /
+    mean^2 (1 - std^2 E score^2), the mean over pixels of that variance (Bao et al.
+    2022, arXiv 2201.06503), where E is the mean over the batch and v is at most 1, the
+    variance of pixels of -1 and 1. For Gaussian data the law of every state is then
+    right, however long the steps. The last step is that of `ancestral`.
+
+    Args:
+        process: the forward process to be reversed.
+        score: of the observation, called with (observation, time).
+        state: at the first time of the grid, as `process.start` draws it.
+        grid: descending times, the last one 0.
+        generator: source of the noise.
+
+    Returns:
+        Images (batch, ...).
+
+    Raises:
+        ValueError: for a grid of fewer than two times.
     """
     for k, (t, earlier) in enumerate(pairwise(grid)):
         observed = process.observe(state, t)
         slope = score(observed, t)
         clean = process.denoised(observed, slope, t)
         if k == len(grid) - 2:
-            return process.image(process.bridge(state, clean, t, earlier, torch.zeros_like(state)))
+            return process.image(
+                process.bridge(state, clean, t, earlier, torch.zeros_like(state))
+            )
         std = process.std(t).item()
         share = max(1 - std**2 * slope.double().square().mean().item(), 0.0)
         left = min((std / process.mean(t).item()) ** 2 * share, 1.0)
@@ -96,24 +156,44 @@ def matched_bridge(
 
 def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
     """Draw standard normal numbers in the shape, type and device of `like`."""
-    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)
+    return torch.randn(
+        like.shape, generator=generator, dtype=like.dtype, device=like.device
+    )
 
 
 def generated_variance(
     process: FractionalProcess, data_std: float, sampler: str, evaluations: int
 ) -> float:
-    """Return the variance of what a sampler generates for data N(0, data_std^2), exactly.
+    """Return the exact variance of what a sampler generates for data N(0, data_std^2).
 
-    The score of the observation is -u / (mean^2 data_std^2 + std^2). Steps are applied to the
-    columns of the unit matrix, which are the batch; so the numbers are those of the samplers.
+    The score of the observation is -u / (mean^2 data_std^2 + std^2). The steps are
+    applied to the columns of the unit matrix as if they were a batch, so the numbers
+    are those of the samplers.
+
+    Args:
+        process: a fractional process; K = 0 is the ordinary one.
+        data_std: standard deviation of the data, positive.
+        sampler: one of `SAMPLERS` except "heun".
+        evaluations: of the score, at least 3.
 
     Raises:
-        ValueError: for "heun", which is not followed here.
+        ValueError: for "heun", which is not followed here, and as `grid_of`.
+
+    Examples:
+        >>> process = FractionalProcess(hurst=0.9, count=2)
+        >>> round(generated_variance(process, 0.5, "matched", 10), 2)
+        0.25
     """
     if sampler == "heun":
-        raise ValueError("the Heun method is not followed exactly; draw from it instead")
+        raise ValueError(
+            "the Heun method is not followed exactly; draw from it instead"
+        )
     grid = grid_of(sampler, evaluations)
-    start = process.covariance(1.0) if process.count else process.std(1.0).reshape(1, 1) ** 2
+    start = (
+        process.covariance(1.0)
+        if process.count
+        else process.std(1.0).reshape(1, 1) ** 2
+    )
     covariance = start.clone()
     for k in range(len(grid) - 1):
         last = k == len(grid) - 2
@@ -126,7 +206,11 @@ def generated_variance(
 
 
 def _equation_map(
-    process: FractionalProcess, data_std: float, sampler: str, t: Tensor, earlier: Tensor
+    process: FractionalProcess,
+    data_std: float,
+    sampler: str,
+    t: Tensor,
+    earlier: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Return the matrix of an Euler step and the covariance of its noise."""
     eye = torch.eye(1 + process.count, dtype=torch.float64)
@@ -142,7 +226,11 @@ def _equation_map(
 
 
 def _bridge_map(
-    process: FractionalProcess, data_std: float, sampler: str, t: Tensor, earlier: Tensor
+    process: FractionalProcess,
+    data_std: float,
+    sampler: str,
+    t: Tensor,
+    earlier: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Return the matrix of a bridge step and the covariance of its noise."""
     size = 1 + process.count

@@ -1,7 +1,7 @@
 """Training on points in the plane: one denoiser for one process, kept as text.
 
-Two trainings with the same seed have the same initial weights, see the same points in the same
-order and draw the same times and noise; only the process differs.
+Two trainings with the same seed have the same initial weights, see the same points in
+the same order and draw the same times and noise; only the process differs.
 """
 
 import math
@@ -25,7 +25,19 @@ from src.diffusion.fractional.names import named_process
 
 @dataclass(frozen=True)
 class Circle:
-    """Gaussians on a circle; `ratio` is the weight of each over that of the next, 1 for equal."""
+    """Gaussians on a circle around the origin of the plane.
+
+    Attributes:
+        modes: number of Gaussians, at equal angles.
+        radius: of the circle of their centres.
+        spread: standard deviation of each.
+        ratio: weight of each over that of the next; 1 for equal weights.
+
+    Examples:
+        >>> mixture = Circle(modes=4, ratio=2.0).mixture()
+        >>> mixture.sample(10, torch.Generator().manual_seed(0)).shape
+        torch.Size([10, 2])
+    """
 
     modes: int = 8
     radius: float = 1.3
@@ -34,7 +46,9 @@ class Circle:
 
     def mixture(self) -> GaussianMixture:
         """Return the law of the points."""
-        angles = 2 * math.pi * torch.arange(self.modes, dtype=torch.float64) / self.modes
+        angles = (
+            2 * math.pi * torch.arange(self.modes, dtype=torch.float64) / self.modes
+        )
         means = self.radius * torch.stack([angles.cos(), angles.sin()], 1)
         weights = self.ratio ** -torch.arange(self.modes, dtype=torch.float64)
         return GaussianMixture.isotropic(means, self.spread**2, weights)
@@ -42,7 +56,17 @@ class Circle:
 
 @dataclass(frozen=True)
 class PlaneRecipe:
-    """How a denoiser for points in the plane is made; every field is a JSON value."""
+    """How a denoiser for points in the plane is made; every field is a JSON value.
+
+    Attributes:
+        points: number of training points.
+        width: units per layer of the network.
+        depth: of the `ScoreMLP`.
+        steps: number of updates.
+        batch: points per update.
+        learning_rate: the largest one of Adam.
+        average: decay of the moving average of the weights.
+    """
 
     points: int = 20_000
     width: int = 64
@@ -54,18 +78,37 @@ class PlaneRecipe:
 
 
 def train_plane(name: str, circle: Circle, recipe: PlaneRecipe, seed: int) -> dict:
-    """Train a denoiser for the process called `name` (see `named_process`).
+    """Train a denoiser of points on a circle of Gaussians.
 
-    Returns "weights" (text, half precision), "losses" (means of 100 steps) and "parameters".
+    Args:
+        name: of the process, see `named_process`.
+        circle: the law of the points.
+        recipe: network and training.
+        seed: of the points, the initial weights and the training.
+
+    Returns:
+        "weights" (text, half precision), "losses" (means of 100 steps) and "parameters"
+        (their number).
+
+    Raises:
+        ValueError: for an unknown process, or fewer points than a batch has.
     """
-    data, initial, training = (torch.Generator().manual_seed(3 * seed + i) for i in range(3))
+    data, initial, training = (
+        torch.Generator().manual_seed(3 * seed + i) for i in range(3)
+    )
     points = circle.mixture().sample(recipe.points, data).float()
     with seeded(initial):
         network = ScoreMLP((2,), recipe.width, recipe.depth)
     settings = DenoiserSettings(
-        recipe.steps, recipe.batch, recipe.learning_rate, average=recipe.average, warm_up=0.3
+        recipe.steps,
+        recipe.batch,
+        recipe.learning_rate,
+        average=recipe.average,
+        warm_up=0.3,
     )
-    curve = train_denoiser(network, named_process(name), Images(points), settings, training)
+    curve = train_denoiser(
+        network, named_process(name), Images(points), settings, training
+    )
     return {
         "weights": pack_weights(network),
         "losses": curve.smoothed(100),
@@ -74,7 +117,15 @@ def train_plane(name: str, circle: Circle, recipe: PlaneRecipe, seed: int) -> di
 
 
 def plane_network(weights: str | dict[str, Tensor], recipe: PlaneRecipe) -> ScoreMLP:
-    """Return the network that `train_plane` left behind."""
+    """Return the network that `train_plane` left behind, in evaluation mode.
+
+    Args:
+        weights: packed text or a state dictionary.
+        recipe: that of the training.
+
+    Raises:
+        RuntimeError: for weights of another network.
+    """
     network = ScoreMLP((2,), recipe.width, recipe.depth)
     if isinstance(weights, str):
         load_packed(network, weights)

@@ -1,4 +1,4 @@
-"""Wrong rules, each a mistake that people make: a check is worth something if it can fail."""
+"""Wrong rules, each a mistake that people make, to show that the checks can fail."""
 
 from dataclasses import replace
 
@@ -18,9 +18,14 @@ MISTAKES: dict[str, Rule] = {
             (ops.diag(ops.dg(B @ x)) @ B) @ (ops.diag(ops.df(A @ ops.g(B @ x))) @ A)
         ),
     ),
-    "gradient as a column": replace(RULES["N1"], derivative=lambda ops, w, x: ops.column(x)),
+    "gradient as a column": replace(
+        RULES["N1"], derivative=lambda ops, w, x: ops.column(x)
+    ),
     "Jacobian transposed": replace(
-        RULES["R10b"], inputs={"A": "n n", "x": "n"}, shape="n n", derivative=lambda ops, A, x: A.T
+        RULES["R10b"],
+        inputs={"A": "n n", "x": "n"},
+        shape="n n",
+        derivative=lambda ops, A, x: A.T,
     ),
     "scalar expansion as a diagonal": replace(
         RULES["R12b"], derivative=lambda ops, x, z: ops.identity(x)
@@ -49,6 +54,7 @@ MISTAKES: dict[str, Rule] = {
         ),
     ),
     "factor 2 forgotten": replace(
-        RULES["L2"], derivative=lambda ops, w, b, X, y: RULES["L2"].derivative(ops, w, b, X, y) / 2
+        RULES["L2"],
+        derivative=lambda ops, w, b, X, y: RULES["L2"].derivative(ops, w, b, X, y) / 2,
     ),
 }

@@ -1,7 +1,7 @@
-"""The article's procedure for any expression: name the parts, look up rules, sum over the paths.
+"""The article's procedure: name the parts, look up rules, sum over paths.
 
-Nothing is known here about derivatives but the checked rules: that is what a library for automatic
-differentiation does, too.
+The checked rules are all that is known here about derivatives. A library for automatic
+differentiation works in the same way.
 """
 
 import zlib
@@ -24,7 +24,8 @@ from src.foundations.matrix_calculus.checks import (
 )
 from src.foundations.matrix_calculus.rules import RULES, Rule
 
-# One rule for every argument by which an operator is differentiated; the others are constants.
+# One rule for every argument with respect to which an operator is differentiated; the
+# others are constants.
 OPERATORS: dict[str, tuple[Rule, ...]] = {
     "square": (RULES["F1"],),
     "cube": (RULES["F2"],),
@@ -58,7 +59,16 @@ TORCH_NODES = {
 
 @dataclass(frozen=True)
 class Step:
-    """One named sub-expression: `name = operator(*arguments)`."""
+    """One named sub-expression: `name = operator(*arguments)`.
+
+    Attributes:
+        name: what later steps call it.
+        operator: a key of `OPERATORS`.
+        arguments: names of inputs or of earlier steps.
+
+    Raises:
+        ValueError: if the operator has no rule.
+    """
 
     name: str
     operator: str
@@ -67,36 +77,86 @@ class Step:
     def __post_init__(self) -> None:
         """Reject operators that have no rule."""
         if self.operator not in OPERATORS:
-            raise ValueError(f"no rule for {self.operator!r}; valid: {', '.join(OPERATORS)}")
+            raise ValueError(
+                f"no rule for {self.operator!r}; valid: {', '.join(OPERATORS)}"
+            )
 
     def inputs(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the values of the arguments under the names that the operator's rules use."""
+        """Return the arguments' values under the names that the operator's rules use.
+
+        Args:
+            values: values of all inputs and earlier steps, by name.
+
+        Raises:
+            KeyError: if an argument has no value yet.
+            ValueError: if the operator takes another number of arguments.
+        """
         names = OPERATORS[self.operator][0].inputs
-        return {n: values[argument] for n, argument in zip(names, self.arguments, strict=True)}
+        return {
+            n: values[argument]
+            for n, argument in zip(names, self.arguments, strict=True)
+        }
 
     def argument(self, name: str) -> str:
-        """Return the argument that the operator's rules call `name`."""
+        """Return the argument that the operator's rules call `name`.
+
+        Args:
+            name: an input of the operator's rules.
+
+        Raises:
+            ValueError: if the rules have no such input.
+        """
         return self.arguments[list(OPERATORS[self.operator][0].inputs).index(name)]
 
 
 def evaluate(steps: tuple[Step, ...], inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Compute every sub-expression, innermost first; the last one is the result."""
+    """Compute every sub-expression, innermost first.
+
+    Args:
+        steps: sub-expressions, each after those it uses; the last one is the result.
+        inputs: values of the inputs, by name.
+
+    Returns:
+        name -> value, for the inputs and all the steps.
+
+    Raises:
+        KeyError: if a step uses a name that has no value yet.
+        ValueError: if a step has the wrong number of arguments for its operator.
+    """
     values = dict(inputs)
     for step in steps:
-        values[step.name] = OPERATORS[step.operator][0].function(NUMBERS, **step.inputs(values))
+        values[step.name] = OPERATORS[step.operator][0].function(
+            NUMBERS, **step.inputs(values)
+        )
     return values
 
 
 def differentiate(
     steps: tuple[Step, ...], inputs: dict[str, Tensor]
 ) -> dict[str, Float[Tensor, "outputs size"]]:
-    """Differentiate the last sub-expression by all the names.
+    """Differentiate the last sub-expression with respect to all the names.
 
-    From the result backwards: the derivative so far, times the step's own
-    derivative, is one path. Paths that reach the same name are added.
+    The procedure works backwards from the result: the derivative so far, times the
+    step's own derivative, is one path. Paths that reach the same name are added.
+
+    Args:
+        steps: sub-expressions, each after those it uses; the last one is the result.
+        inputs: values of the inputs, by name.
 
     Returns:
-        name -> derivative of the result by it, in numerator layout.
+        name -> derivative of the result with respect to it, in numerator layout. Names
+        that are never differentiated (see `constants`) are absent.
+
+    Raises:
+        KeyError: if a step uses a name that has no value yet, or if the result does not
+            depend on a step.
+        ValueError: if a step has the wrong number of arguments for its operator.
+
+    Examples:
+        >>> steps = (Step("u", "square", ("x",)), Step("y", "add", ("x", "u")))
+        >>> derivatives = differentiate(steps, {"x": torch.tensor(3.0)})
+        >>> derivatives["x"]  # 1 + 2x: the direct path and the one through u
+        tensor([[7.]])
     """
     values = evaluate(steps, inputs)
     result = values[steps[-1].name]
@@ -112,7 +172,12 @@ def differentiate(
 
 
 def recorded_operators(steps: tuple[Step, ...], inputs: dict[str, Tensor]) -> Counter:
-    """Return the operators that PyTorch records while it computes the same steps."""
+    """Return how often PyTorch records each operator while it computes the same steps.
+
+    Args:
+        steps: sub-expressions, each after those it uses.
+        inputs: values of the inputs, by name.
+    """
     leaves = {name: value.clone().requires_grad_() for name, value in inputs.items()}
     for name in constants(steps):
         leaves[name] = inputs[name]
@@ -127,7 +192,11 @@ def recorded_operators(steps: tuple[Step, ...], inputs: dict[str, Tensor]) -> Co
 
 
 def constants(steps: tuple[Step, ...]) -> set[str]:
-    """Return the names that are never differentiated, such as the data."""
+    """Return the names that are never differentiated, such as the data.
+
+    Args:
+        steps: sub-expressions of an expression.
+    """
     used, by = set(), set()
     for step in steps:
         used |= set(step.arguments)
@@ -142,9 +211,9 @@ class Expression:
     Attributes:
         y: the expression in LaTeX.
         inputs: the shape of each input, as in `Rule`.
-        by: the inputs by which it is differentiated.
+        by: the inputs with respect to which it is differentiated.
         steps: its sub-expressions, innermost first.
-        positive: inputs that must be positive.
+        positive: names of the inputs that must be positive.
     """
 
     y: str
@@ -176,7 +245,9 @@ EXPRESSIONS: dict[str, Expression] = {
         _steps("u1 = cube(x)", "u2 = sin(u1)", "u3 = square(u2)", "y = log(u3)"),
         positive=("x",),
     ),
-    "two paths": Expression(r"x+x^2", _X, ("x",), _steps("u1 = square(x)", "y = add(x, u1)")),
+    "two paths": Expression(
+        r"x+x^2", _X, ("x",), _steps("u1 = square(x)", "y = add(x, u1)")
+    ),
     "two paths, nested": Expression(
         r"\sin(x+x^2)",
         _X,
@@ -193,8 +264,18 @@ EXPRESSIONS: dict[str, Expression] = {
         _steps("u1 = multiply(w, x)", "u2 = sum(u1)", "z = add(u2, b)", "y = relu(z)"),
     ),
     "loss of a small network": Expression(
-        r"(y-v_1\max(0,\mathbf w_1\cdot\mathbf x+b_1)-v_2\max(0,\mathbf w_2\cdot\mathbf x+b_2))^2",
-        {"w1": "n", "w2": "n", "b1": "", "b2": "", "v1": "", "v2": "", "x": "n", "y": ""},
+        r"(y-v_1\max(0,\mathbf w_1\cdot\mathbf x+b_1)"
+        r"-v_2\max(0,\mathbf w_2\cdot\mathbf x+b_2))^2",
+        {
+            "w1": "n",
+            "w2": "n",
+            "b1": "",
+            "b2": "",
+            "v1": "",
+            "v2": "",
+            "x": "n",
+            "y": "",
+        },
         ("w1", "w2", "b1", "b2", "v1", "v2"),
         _steps(
             "u1 = multiply(w1, x)",
@@ -229,18 +310,32 @@ EXPRESSIONS: dict[str, Expression] = {
 }
 
 
-def procedure_error(name: str, seed: int, draws: int, choices: Sequence[int]) -> dict[str, float]:
-    """Compare the procedure with `torch.func.jacrev` and with PyTorch's record of the computation.
+def procedure_error(
+    name: str, seed: int, draws: int, choices: Sequence[int]
+) -> dict[str, float]:
+    """Compare the procedure with `torch.func.jacrev` and with PyTorch's recorded graph.
+
+    Args:
+        name: a key of `EXPRESSIONS`.
+        seed: fixes the random sizes and inputs, together with the name.
+        draws: number of random inputs.
+        choices: sizes to draw from.
 
     Returns:
-        "error": the largest error of any derivative over all draws; "nodes": how many operators
-        PyTorch recorded that are not steps, or the reverse, in the worst draw.
+        "error": the largest error of any derivative over all draws; "nodes": how many
+        operators PyTorch recorded that are not steps, or the reverse, in the worst
+        draw.
+
+    Raises:
+        KeyError: if the expression does not exist.
     """
     expression = EXPRESSIONS[name]
     generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
     as_rule = Rule(
         name, name, expression.y, expression.by[0], "", "1 1", expression.inputs,
-        lambda ops, **inputs: evaluate(expression.steps, inputs)[expression.steps[-1].name],
+        lambda ops, **inputs: evaluate(expression.steps, inputs)[
+            expression.steps[-1].name
+        ],
         lambda ops, **inputs: None, positive=expression.positive,
     )  # fmt: skip
     error, nodes = 0.0, 0
@@ -257,15 +352,26 @@ def procedure_error(name: str, seed: int, draws: int, choices: Sequence[int]) ->
     return {"error": error, "nodes": nodes}
 
 
-def special_case_errors(seed: int, draws: int, choices: Sequence[int]) -> dict[str, list[float]]:
-    """Compare the two scalar chain rules with the vector chain rule on random functions.
+def special_case_errors(
+    seed: int, draws: int, choices: Sequence[int]
+) -> dict[str, list[float]]:
+    """Compare the scalar chain rules with the vector chain rule, at random.
 
-    "single-variable": dy/du du/dx for y = sum_i a_i sin(c_i g(x)), against the product of two 1 x 1
-    Jacobians. "total-derivative": the direct term plus one term for each of n intermediate
-    variables, every partial derivative taken by itself, against the product of a 1 x (n + 1) and an
-    (n + 1) x 1 Jacobian. One error a draw.
+    Args:
+        seed: fixes the random functions and inputs.
+        draws: number of random functions.
+        choices: numbers n of intermediate variables to draw from.
+
+    Returns:
+        One error per draw under each of two keys. "single-variable": dy/du du/dx for
+        y = sum_i a_i sin(c_i g(x)), against the product of two Jacobians.
+        "total-derivative": the direct term plus one term for each of n intermediate
+        variables, every partial derivative taken by itself, against the product of a
+        1 x (n + 1) and an (n + 1) x 1 Jacobian.
     """
-    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} special cases".encode()))
+    generator = torch.Generator().manual_seed(
+        zlib.crc32(f"{seed} special cases".encode())
+    )
     errors: dict[str, list[float]] = {"single-variable": [], "total-derivative": []}
     for _ in range(draws):
         n = choices[int(torch.randint(len(choices), (1,), generator=generator))]
@@ -297,8 +403,12 @@ def _total_derivative_error(a: Tensor, c: Tensor, x: Tensor) -> float:
         return torch.stack([*(path(i, x) for i in range(len(a) - 1)), x])
 
     u = all_paths(x)
-    total = grad(f, argnums=len(a) - 1)(*u)  # the direct term, u_1 ... u_n held constant
+    total = grad(f, argnums=len(a) - 1)(
+        *u
+    )  # the direct term, u_1 ... u_n held constant
     for i in range(len(a) - 1):
         total = total + grad(f, argnums=i)(*u) * grad(lambda t, i=i: path(i, t))(x)
-    product = jacrev(lambda u: f(*u))(u).reshape(1, -1) @ jacrev(all_paths)(x).reshape(-1, 1)
+    product = jacrev(lambda u: f(*u))(u).reshape(1, -1) @ jacrev(all_paths)(x).reshape(
+        -1, 1
+    )
     return discrepancy(product, total.reshape(1, 1))

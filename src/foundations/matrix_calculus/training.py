@@ -1,9 +1,9 @@
 """Training by hand: gradients written out from the rules, descended beside autograd's.
 
-Source: Parr and Howard (2018), "The gradient of the neural network loss function"; the network of
-one hidden layer goes beyond the article. Parameters are float64 and kept in dictionaries; gradients
-have the shapes of the parameters (the transposes of the rules' rows), so that they can be
-subtracted from them.
+Source: Parr and Howard (2018), "The gradient of the neural network loss function"; the
+network of one hidden layer goes beyond the article. Parameters are float64 and kept in
+dictionaries; gradients have the shapes of the parameters (the transposes of the rules'
+rows), so that they can be subtracted from them.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,8 @@ class Model:
 
     Attributes:
         predict: (parameters, X) -> predictions of shape (N,).
-        gradient: (parameters, X, y) -> the gradient of `squared_error` in the parameters' shapes.
+        gradient: (parameters, X, y) -> the gradient of `squared_error`, in the shapes
+            of the parameters.
         initial: (n, generator) -> random parameters for n inputs.
     """
 
@@ -37,29 +38,59 @@ class Model:
     initial: Callable[[int, torch.Generator], Parameters]
 
     def squared_error(self, p: Parameters, X: Tensor, y: Tensor) -> Float[Tensor, ""]:
-        """Return C, the mean over the N samples of the squared error."""
+        """Return C, the mean over the N samples of the squared error.
+
+        Args:
+            p: parameters.
+            X: inputs, one row per sample.
+            y: targets.
+        """
         return ((y - self.predict(p, X)) ** 2).mean()
 
 
 def neuron_prediction(p: Parameters, X: Float[Tensor, "N n"]) -> Float[Tensor, " N"]:
-    """Return max(0, w . x_i + b) for every row x_i of X."""
+    """Return max(0, w . x_i + b) for every row x_i of X.
+
+    Args:
+        p: "w" of shape (n,) and "b", a scalar.
+        X: inputs, one row per sample.
+    """
     return torch.relu(X @ p["w"] + p["b"])
 
 
-def neuron_gradient(p: Parameters, X: Float[Tensor, "N n"], y: Float[Tensor, " N"]) -> Parameters:
-    """Return the gradient of a neuron's mean squared error (rules L1 and L2, transposed)."""
+def neuron_gradient(
+    p: Parameters, X: Float[Tensor, "N n"], y: Float[Tensor, " N"]
+) -> Parameters:
+    """Return the gradient of a neuron's mean squared error (rules L1, L2).
+
+    Args:
+        p: "w" of shape (n,) and "b", a scalar.
+        X: inputs, one row per sample.
+        y: targets.
+    """
     e = 2 / len(y) * active_errors(NUMBERS, p["w"], p["b"], X, y)
     return {"w": X.T @ e, "b": e.sum()}
 
 
 def neuron_start(n: int, generator: torch.Generator) -> Parameters:
-    """Return weights of standard deviation 1/sqrt(n) and no bias."""
+    """Return weights of standard deviation 1/sqrt(n) and zero bias.
+
+    Args:
+        n: number of inputs.
+        generator: draws the weights.
+    """
     w = torch.randn(n, generator=generator, dtype=torch.double) / n**0.5
     return {"w": w, "b": torch.zeros((), dtype=torch.double)}
 
 
 def network_prediction(p: Parameters, X: Float[Tensor, "N n"]) -> Float[Tensor, " N"]:
-    """Return max(0, X W^T + 1 b^T) v + c: m rectified neurons, added up with weights v."""
+    """Return max(0, X W^T + 1 b^T) v + c: m rectified neurons with weights v.
+
+    Args:
+        p: "W" (m, n) and "b" (m,) of the hidden layer, "v" (m,) and "c" () of the
+            output.
+        X: inputs, one row per sample.
+    """
     return torch.relu(X @ p["W"].T + p["b"]) @ p["v"] + p["c"]
 
 
@@ -68,7 +99,13 @@ def network_gradient(
     X: Float[Tensor, "N n"],
     y: Float[Tensor, " N"],
 ) -> Parameters:
-    """Return the gradient of the network's mean squared error (rules A1, A2)."""
+    """Return the gradient of the network's mean squared error (rules A1, A2).
+
+    Args:
+        p: parameters, as in `network_prediction`.
+        X: inputs, one row per sample.
+        y: targets.
+    """
     Z = X @ p["W"].T + p["b"]  # N x m
     A = torch.relu(Z)
     e = 2 / len(y) * (A @ p["v"] + p["c"] - y)  # dC/d(prediction), N
@@ -78,7 +115,13 @@ def network_gradient(
 
 
 def network_start(n: int, generator: torch.Generator, hidden: int = 16) -> Parameters:
-    """Return weights of standard deviation 1/sqrt(inputs of the layer) and no biases."""
+    """Return weights of standard deviation 1/sqrt(inputs of the layer), zero biases.
+
+    Args:
+        n: number of inputs.
+        generator: draws the weights.
+        hidden: number m of hidden neurons.
+    """
     W = torch.randn(hidden, n, generator=generator, dtype=torch.double) / n**0.5
     v = torch.randn(hidden, generator=generator, dtype=torch.double) / hidden**0.5
     zeros = torch.zeros(hidden + 1, dtype=torch.double)
@@ -99,9 +142,18 @@ def descend(
     rate: float,
     steps: int,
 ) -> Iterator[Parameters]:
-    """Yield the parameters before and after each of `steps` updates p <- p - rate * gradient.
+    """Yield the parameters on the path of p <- p - rate * gradient.
 
-    Several runs go side by side if `gradient` (by `torch.func.vmap`) and `start` are batched.
+    Several runs go side by side if `gradient` (by `torch.func.vmap`) and `start` are
+    batched.
+
+    Args:
+        gradient: (parameters, X, y) -> gradient, in the shapes of the parameters.
+        start: parameters to begin with; they are not changed.
+        X: inputs; every step uses all of them.
+        y: targets.
+        rate: learning rate.
+        steps: number of updates; `steps` + 1 sets of parameters are yielded.
     """
     now = start
     yield now
@@ -112,17 +164,27 @@ def descend(
 
 
 def gap(ours: Parameters, theirs: Parameters) -> float:
-    """Return the largest absolute difference between two sets of parameters."""
+    """Return the largest absolute difference between two sets of parameters.
+
+    Args:
+        ours: parameters by name.
+        theirs: the same names and shapes.
+    """
     return max(float((ours[name] - theirs[name]).abs().max()) for name in ours)
 
 
 def weighted_average(
     p: Parameters, X: Float[Tensor, "N n"], y: Float[Tensor, " N"]
 ) -> Float[Tensor, " n"]:
-    """Return 2/N times the sum of e_i x_i over the active samples, one sample at a time.
+    """Return 2/N times the sum of e_i x_i over the active samples, one by one.
 
-    This is the article's reading of the neuron's gradient: an average of the inputs, weighted by
-    error = prediction minus target.
+    This is the article's reading of the neuron's gradient: an average of the inputs,
+    weighted by error = prediction minus target.
+
+    Args:
+        p: the neuron's "w" and "b".
+        X: inputs, one row per sample.
+        y: targets.
     """
     total = torch.zeros_like(p["w"])
     for x_i, y_i in zip(X, y, strict=True):
@@ -138,9 +200,10 @@ class Patients:
 
     Attributes:
         X: N training rows of n = 10 measurements (mean 0, standard deviation 1).
-        y: how far each patient's progression exceeds the training mean, 0 if it does not, in
-            standard deviations of the progression.
-        X_test, y_test: the held-out quarter, on the same scales.
+        y: how far each patient's progression exceeds the training mean, 0 if it does
+            not, in standard deviations of the progression.
+        X_test: the held-out quarter of the rows, on the same scale.
+        y_test: its targets, on the same scale.
     """
 
     X: Float[Tensor, "N n"]
@@ -150,20 +213,26 @@ class Patients:
 
 
 def diabetes(generator: torch.Generator) -> Patients:
-    """Return scikit-learn's diabetes table: 442 patients, 10 measurements, progression in a year.
+    """Return scikit-learn's diabetes table: 442 patients, 10 measurements, one target.
 
-    The target is the excess over the mean: the raw progression is positive throughout, so that a
-    rectified neuron would soon be active on every patient, and its switch would go untested.
+    The raw target is the progression of the disease after a year, which is positive
+    throughout: a rectified neuron would soon be active on every patient, and its switch
+    would go untested. The target here is therefore the excess over the mean.
+
+    Args:
+        generator: draws the split into training and test rows.
 
     Raises:
-        ValueError: if the table is not the one that is expected.
+        ValueError: if the table does not have 442 rows of 10 columns.
     """
     from sklearn.datasets import load_diabetes
 
     inputs, targets = load_diabetes(return_X_y=True, scaled=False)
     X, y = torch.as_tensor(inputs), torch.as_tensor(targets)
     if X.shape != (442, 10):
-        raise ValueError(f"the diabetes table has 442 rows of 10 columns, not {tuple(X.shape)}")
+        raise ValueError(
+            f"the diabetes table has 442 rows of 10 columns, not {tuple(X.shape)}"
+        )
     order = torch.randperm(len(y), generator=generator)
     test, train = order[: len(y) // 4], order[len(y) // 4 :]
     X = (X - X[train].mean(0)) / X[train].std(0)
@@ -172,14 +241,21 @@ def diabetes(generator: torch.Generator) -> Patients:
 
 
 def compare_training(model: str, seed: int, rate: float, steps: int) -> dict:
-    """Train a model on the diabetes table by hand and by autograd, from the same start.
+    """Train a model on the diabetes table by hand and by autograd.
+
+    Args:
+        model: a key of `MODELS`.
+        seed: fixes the split and the initial parameters.
+        rate: learning rate.
+        steps: number of updates from the same start.
 
     Returns:
-        "loss": C before the first and after the last update by hand; "gap": the largest difference
-        of any parameter between the two trainings, at any time; "test_error": C on the held-out
-        patients at the end; "average_error" (neuron only): the largest error of autograd's gradient
-        against `weighted_average` at 20 points of the path; "active": the fraction of active
-        samples there.
+        "loss": C before the first and after the last update by hand; "gap": the largest
+        difference of any parameter between the two trainings, at any time;
+        "test_error": C on the held-out patients at the end. For the neuron also
+        "average_error": the largest error of `weighted_average` against autograd's
+        gradient at 20 points of the path, and "active": the fraction of active samples
+        at each of them.
 
     Raises:
         ValueError: if the model does not exist.
@@ -192,7 +268,9 @@ def compare_training(model: str, seed: int, rate: float, steps: int) -> dict:
     hand = list(descend(chosen.gradient, start, table.X, table.y, rate, steps))
     auto = descend(grad(chosen.squared_error), start, table.X, table.y, rate, steps)
     result = {
-        "loss": [float(chosen.squared_error(p, table.X, table.y)) for p in (start, hand[-1])],
+        "loss": [
+            float(chosen.squared_error(p, table.X, table.y)) for p in (start, hand[-1])
+        ],
         "gap": max(gap(a, b) for a, b in zip(hand, auto, strict=True)),
         "test_error": float(chosen.squared_error(hand[-1], table.X_test, table.y_test)),
     }
@@ -213,20 +291,27 @@ def _reading(points: list[Parameters], X: Tensor, y: Tensor) -> dict:
 
 
 def baseline_errors(seed: int) -> dict[str, float]:
-    """Return the test error of two baselines on the split that `compare_training` uses.
+    """Return the test error of two baselines on `compare_training`'s split.
 
-    "mean" predicts the training targets' mean; "least squares" is linear regression, solved
-    exactly.
+    "mean" predicts the training targets' mean; "least squares" is linear regression,
+    solved exactly.
+
+    Args:
+        seed: fixes the split.
     """
     table = diabetes(torch.Generator().manual_seed(seed))
     X = torch.cat([table.X, torch.ones(len(table.y), 1, dtype=torch.double)], dim=1)
-    X_test = torch.cat([table.X_test, torch.ones(len(table.y_test), 1, dtype=torch.double)], dim=1)
+    X_test = torch.cat(
+        [table.X_test, torch.ones(len(table.y_test), 1, dtype=torch.double)], dim=1
+    )
     weights = torch.linalg.lstsq(X, table.y[:, None]).solution[:, 0]
     predictions = {
         "mean": table.y.mean().expand_as(table.y_test),
         "least squares": X_test @ weights,
     }
-    return {name: float(((table.y_test - p) ** 2).mean()) for name, p in predictions.items()}
+    return {
+        name: float(((table.y_test - p) ** 2).mean()) for name, p in predictions.items()
+    }
 
 
 def recover_teacher(
@@ -234,13 +319,21 @@ def recover_teacher(
 ) -> dict[str, list]:
     """Train students by hand on the outputs of teacher neurons.
 
-    Every student has a teacher of its own, max(0, w* . x + b*) with |w*| = 1 and b* normal with
-    standard deviation 0.3, seen on `samples` standard normal inputs without noise: a loss of 0 is
-    possible. Students start from weights of standard deviation spread / sqrt(inputs), without bias,
-    and take full-batch steps of 0.1 times the gradient.
+    Every student has a teacher of its own, max(0, w* . x + b*) with |w*| = 1 and b*
+    normal with standard deviation 0.3. There is no noise, so a loss of 0 is possible.
+    Students start without bias and take full-batch steps of 0.1 times the gradient.
+
+    Args:
+        seed: fixes teachers, samples and initial weights.
+        students: number of students, trained side by side.
+        inputs: number of inputs of each neuron.
+        steps: number of updates.
+        spread: initial weights have standard deviation spread / sqrt(inputs).
+        samples: number of standard normal inputs that each student sees.
 
     Returns:
-        "loss": every student's final loss; "active": the number of samples on which it is active.
+        "loss": every student's final loss; "active": the number of samples on which it
+        is active at the end.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -251,7 +344,10 @@ def recover_teacher(
     teacher["w"] = teacher["w"] / teacher["w"].norm(dim=1, keepdim=True)
     X = normal(students, samples, inputs)
     y = vmap(neuron_prediction)(teacher, X)
-    start = {"w": spread * normal(students, inputs) / inputs**0.5, "b": torch.zeros_like(y[:, 0])}
+    start = {
+        "w": spread * normal(students, inputs) / inputs**0.5,
+        "b": torch.zeros_like(y[:, 0]),
+    }
     for now in descend(vmap(neuron_gradient), start, X, y, 0.1, steps):
         last = now  # the path itself would take gigabytes
     active = (vmap(neuron_prediction)(last, X) > 0).sum(dim=1)

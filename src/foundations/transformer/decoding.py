@@ -1,7 +1,7 @@
-"""Greedy and beam decoding for any model with the four methods of `Decodable`.
+"""Greedy and beam decoding for any model with the methods of `Decodable`.
 
-A sequence that is being written starts from bos (fed, never returned); a finished one ends in eos.
-pad and bos are never chosen.
+A sequence that is being written starts from bos (fed, never returned); a finished one
+ends in eos. pad and bos are never chosen.
 """
 
 from dataclasses import dataclass
@@ -16,38 +16,74 @@ from torch import Tensor
 class Decodable(Protocol):
     """What decoding asks of a model (`Transformer`, `RecurrentTranslator`).
 
-    `start` and `step` go token by token with a state that has `reorder(index)`; `encode`, `decode`
-    and `logits` compute a whole prefix at once. `config` names pad, bos and eos.
+    `start` and `step` go token by token with a state that has `reorder(index)`;
+    `encode`, `decode` and `logits` compute a whole prefix at once.
+
+    Attributes:
+        config: names the tokens pad, bos and eos.
     """
 
     config: Any
 
     def start(self, source: Tensor) -> Any:
-        """The state before the first token of every row."""
+        """Return the state before the first token of every row.
+
+        Args:
+            source: source tokens, (batch, source).
+        """
 
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Logits after one more token, and the new state."""
+        """Return the logits after one more token, and the new state.
+
+        Args:
+            tokens: one token per row.
+            state: from `start`, or from the previous step.
+        """
 
     def encode(self, source: Tensor) -> Tensor:
-        """The encoded source."""
+        """Return the encoded source.
+
+        Args:
+            source: source tokens, (batch, source).
+        """
 
     def decode(self, target_in: Tensor, memory: Tensor, source: Tensor) -> Tensor:
-        """One vector for each prefix of `target_in`."""
+        """Return one vector for each prefix of `target_in`.
+
+        Args:
+            target_in: target tokens, bos first.
+            memory: the encoded source.
+            source: source tokens, which show where the padding is.
+        """
 
     def logits(self, x: Tensor) -> Tensor:
-        """Logits from such vectors."""
+        """Return the logits that belong to vectors from `decode`.
+
+        Args:
+            x: such vectors.
+        """
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """A decoding state without cache: the source and all tokens so far."""
+    """A decoding state without cache.
+
+    Attributes:
+        source: source tokens.
+        memory: the encoded source.
+        tokens: all target tokens so far.
+    """
 
     source: Int[Tensor, "rows source"]
     memory: Float[Tensor, "rows source width"]
     tokens: Int[Tensor, "rows time"]
 
     def reorder(self, index: Int[Tensor, " rows"]) -> "Prefix":
-        """Rows picked by `index` (with repeats)."""
+        """Return the rows picked by `index`, as beam search needs them.
+
+        Args:
+            index: row numbers; a row may be picked several times, or not at all.
+        """
         return Prefix(self.source[index], self.memory[index], self.tokens[index])
 
 
@@ -58,7 +94,7 @@ def _start(model: Decodable, source: Tensor, cached: bool) -> Any:
 
 
 def _step(model: Decodable, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-    """Log-probabilities of the next token; minus infinity for pad and bos."""
+    """Return log-probabilities of the next token, minus infinity for pad and bos."""
     if isinstance(state, Prefix):
         prefix = torch.cat([state.tokens, tokens[:, None]], dim=1)
         logits = model.logits(model.decode(prefix, state.memory, state.source)[:, -1])
@@ -66,20 +102,41 @@ def _step(model: Decodable, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
     else:
         logits, state = model.step(tokens, state)
     log_p = logits.log_softmax(-1)
-    # Forbidden after the softmax: this limits the search, it does not change the model's P.
+    # Forbidden after the softmax: this limits the search, not the model's P.
     log_p[:, [model.config.pad, model.config.bos]] = -torch.inf
     return log_p, state
 
 
 @torch.no_grad()
 def greedy(
-    model: Decodable, source: Int[Tensor, "batch source"], max_length: int, cached: bool = True
+    model: Decodable,
+    source: Int[Tensor, "batch source"],
+    max_length: int,
+    cached: bool = True,
 ) -> Int[Tensor, "batch time"]:
-    """The most probable token at each step, until eos or `max_length` tokens (eos included).
+    """Return the most probable token at each step, until eos or `max_length` tokens.
 
-    Rows that end early are filled with pad. `cached=False` recomputes the whole prefix at every
-    step (the source is encoded once either way): the same tokens, far slower. The caller sets
-    `model.eval()`.
+    Args:
+        model: in evaluation mode, which the caller sets.
+        source: source tokens, padded at the end.
+        max_length: at least 1; eos counts.
+        cached: False recomputes the whole prefix at every step (the source is encoded
+            once either way): the same tokens, far slower.
+
+    Returns:
+        Tokens without bos; rows that end early are filled with pad.
+
+    Raises:
+        ValueError: if `max_length` is below 1 or longer than the model allows.
+
+    Examples:
+        >>> from src.foundations.transformer.model import Transformer, TransformerConfig
+        >>> config = TransformerConfig(13, width=16, layers=1, heads=2, hidden=32)
+        >>> network = Transformer(config, torch.Generator().manual_seed(0)).eval()
+        >>> source = torch.tensor([[3, 4, 5]])
+        >>> slow = greedy(network, source, max_length=5, cached=False)
+        >>> torch.equal(greedy(network, source, max_length=5), slow)
+        True
     """
     _check_length(max_length)
     pad, bos, eos = model.config.pad, model.config.bos, model.config.eos
@@ -98,7 +155,14 @@ def greedy(
 
 
 def length_penalty(length: int, alpha: float) -> float:
-    """lp = ((5 + |Y|) / 6)^alpha (Wu et al. 2016): log P / lp keeps short outputs from winning."""
+    """Return lp = ((5 + |Y|) / 6)^alpha (Wu et al. 2016).
+
+    Dividing log P by it keeps short outputs from winning.
+
+    Args:
+        length: |Y|, in tokens.
+        alpha: 0 is no penalty.
+    """
     return ((5 + length) / 6) ** alpha
 
 
@@ -111,18 +175,44 @@ def beam_search(
     max_length: int = 64,
     cached: bool = True,
 ) -> Int[Tensor, "batch time"]:
-    """The best finished hypothesis found, by log P(Y) / lp(|Y|), where |Y| counts eos.
+    """Return the hypothesis with the largest log P(Y) / lp(|Y|) that was found.
 
-    At each step the `beam` best continuations of the live hypotheses are kept; those that end in
-    eos are finished and leave the beam. A source is done when no live hypothesis is left or none
-    can still win: log P only falls, and the penalty of `max_length` is the mildest (alpha >= 0).
-    A source without any finished hypothesis gets its best live one. All sources and beams are one
-    batch of batch * beam rows. With beam 1 this is `greedy`. Raises ValueError for beam < 1,
-    max_length < 1 or alpha < 0.
+    |Y| counts eos. At each step the `beam` best continuations of the live hypotheses
+    are kept; those that end in eos are finished and leave the beam. A source is done
+    when no live hypothesis is left or none can still win: log P only falls, and the
+    penalty of `max_length` is the mildest (alpha >= 0). A source without any finished
+    hypothesis gets its best live one. All sources and beams are one batch of batch *
+    beam rows.
+
+    Args:
+        model: in evaluation mode, which the caller sets.
+        source: source tokens, padded at the end.
+        beam: number of hypotheses kept, from 1 (which is `greedy`).
+        alpha: strength of `length_penalty`, at least 0.
+        max_length: at least 1; eos counts.
+        cached: False recomputes the whole prefix at every step.
+
+    Returns:
+        Tokens without bos; rows that end early are filled with pad.
+
+    Raises:
+        ValueError: if `beam` or `max_length` is below 1, if `alpha` is negative, or if
+            `max_length` is longer than the model allows.
+
+    Examples:
+        >>> from src.foundations.transformer.model import Transformer, TransformerConfig
+        >>> config = TransformerConfig(13, width=16, layers=1, heads=2, hidden=32)
+        >>> network = Transformer(config, torch.Generator().manual_seed(0)).eval()
+        >>> source = torch.tensor([[3, 4, 5]])
+        >>> one = beam_search(network, source, beam=1, max_length=5)
+        >>> torch.equal(one, greedy(network, source, max_length=5))
+        True
     """
     _check_length(max_length)
     if beam < 1 or alpha < 0:
-        raise ValueError(f"beam must be at least 1 and alpha at least 0, got {beam} and {alpha}")
+        raise ValueError(
+            f"beam must be at least 1 and alpha at least 0, got {beam} and {alpha}"
+        )
     pad, bos, eos = model.config.pad, model.config.bos, model.config.eos
     batch = len(source)
     rows = torch.arange(batch, device=source.device)
@@ -142,7 +232,9 @@ def beam_search(
 
         ended = token == eos
         score, winner = (
-            (live / length_penalty(length, alpha)).masked_fill(~ended, -torch.inf).max(1)
+            (live / length_penalty(length, alpha))
+            .masked_fill(~ended, -torch.inf)
+            .max(1)
         )
         better = score > best_score
         best_score = torch.where(better, score, best_score)
@@ -152,7 +244,10 @@ def beam_search(
         bound = live.amax(1) / length_penalty(max_length, alpha)
         if (best_score >= bound).all():
             break
-        tokens, state = token.flatten(), state.reorder((rows[:, None] * beam + parent).flatten())
+        tokens, state = (
+            token.flatten(),
+            state.reorder((rows[:, None] * beam + parent).flatten()),
+        )
     unfinished = best_score == -torch.inf
     best = torch.where(unfinished[:, None], written[rows, live.argmax(1)], best)
     return best[:, : (best != pad).sum(1).max()]

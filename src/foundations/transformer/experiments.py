@@ -1,8 +1,9 @@
-"""The experiments of the Transformer chapter: one training and what it measured, as plain numbers.
+"""The experiments of the Transformer chapter: one training and its measurements.
 
-Two models run through the same functions: "transformer", and "recurrent", a GRU encoder-decoder
-with additive attention whose width is chosen so that it has the same number of parameters. With
-the same seed both see the same batches in the same order and are asked the same questions.
+Two models run through the same functions: "transformer", and "recurrent", a GRU
+encoder-decoder with additive attention whose width is chosen so that it has the same
+number of parameters. With the same seed both see the same batches in the same order and
+are asked the same questions. Results are plain numbers and text.
 """
 
 import base64
@@ -15,7 +16,12 @@ from torch import Tensor, nn
 
 from src.common.training.loop import TrainingCurve, TrainingSettings, train
 from src.foundations.transformer.decoding import greedy
-from src.foundations.transformer.language_pair import Clause, clause_batch, corpus, vocabulary
+from src.foundations.transformer.language_pair import (
+    Clause,
+    clause_batch,
+    corpus,
+    vocabulary,
+)
 from src.foundations.transformer.model import (
     Transformer,
     TransformerConfig,
@@ -24,7 +30,11 @@ from src.foundations.transformer.model import (
     parameter_count,
     warmup_schedule,
 )
-from src.foundations.transformer.recurrent import RecurrentConfig, RecurrentTranslator, match_width
+from src.foundations.transformer.recurrent import (
+    RecurrentConfig,
+    RecurrentTranslator,
+    match_width,
+)
 from src.foundations.transformer.sequence_tasks import (
     PAD,
     SPECIAL,
@@ -40,9 +50,23 @@ MODELS = ("transformer", "recurrent")
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training: the Transformer's shape (which sets the rival's size too), and how to train.
+    """One training: the Transformer's shape (and its rival's size), and how to train.
 
-    `peak` is the highest learning rate, reached after `warmup` steps. `batch` counts sequences.
+    Attributes:
+        steps: number of parameter updates.
+        peak: highest learning rate, reached after `warmup` steps.
+        width: d_model.
+        layers: number of encoder layers and also of decoder layers.
+        heads: number of attention heads; divides `width`.
+        key_width: d_k; width / heads if None.
+        hidden: d_ff.
+        dropout: probability of dropping a unit, in [0, 1).
+        smoothing: label smoothing, in [0, 1].
+        positions: "sinusoidal", "learned" or "none".
+        scaled: whether scores are multiplied by 1/sqrt(d_k).
+        warmup: steps during which the learning rate rises.
+        batch: sequences per update.
+        max_length: longest sequence, in tokens.
     """
 
     steps: int
@@ -61,14 +85,23 @@ class Recipe:
     max_length: int = 64
 
 
-def build(model: str, recipe: Recipe, tokens: int, generator: torch.Generator) -> nn.Module:
-    """Return a fresh model for a vocabulary of `tokens`; both kinds have equal parameter counts.
+def build(
+    model: str, recipe: Recipe, tokens: int, generator: torch.Generator
+) -> nn.Module:
+    """Return a fresh model; both kinds have the same number of parameters, within 3 %.
 
-    The recurrent model is as large as the Transformer with d_k = width / heads and sinusoidal
-    positions, whatever the recipe says about these two.
+    The recurrent model is as large as the Transformer with d_k = width / heads and
+    sinusoidal positions, whatever the recipe says about these two.
+
+    Args:
+        model: one of `MODELS`.
+        recipe: sizes and variants.
+        tokens: size of the vocabulary.
+        generator: draws the initial weights.
 
     Raises:
-        ValueError: if `model` is not one of `MODELS`.
+        ValueError: if `model` is not one of `MODELS`, if the recipe makes no model, or
+            if no recurrent model comes close enough in size.
     """
     if model not in MODELS:
         raise ValueError(f"unknown model {model!r}; valid: {', '.join(MODELS)}")
@@ -86,7 +119,9 @@ def build(model: str, recipe: Recipe, tokens: int, generator: torch.Generator) -
     )
     if model == "transformer":
         return Transformer(config, generator)
-    size = closed_form_parameter_count(replace(config, key_width=None, positions="sinusoidal"))
+    size = closed_form_parameter_count(
+        replace(config, key_width=None, positions="sinusoidal")
+    )
     narrow = RecurrentConfig(tokens, layers=recipe.layers, dropout=recipe.dropout)
     return RecurrentTranslator(match_width(narrow, size), generator)
 
@@ -98,7 +133,22 @@ def fit(
     generator: torch.Generator,
     **hooks: object,
 ) -> TrainingCurve:
-    """Train with Adam, label smoothing and the warm-up schedule scaled to the recipe's peak."""
+    """Train with Adam, label smoothing and the warm-up schedule.
+
+    Args:
+        model: trained in place.
+        batches: at least `recipe.steps` of them.
+        recipe: how to train; its `peak` scales the schedule.
+        generator: the source of dropout's random numbers.
+        **hooks: further arguments of `src.common.training.loop.train`.
+
+    Returns:
+        The training curve.
+
+    Raises:
+        ValueError: if the batches run out early.
+        FloatingPointError: if the loss stops being a finite number.
+    """
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         logits = model(batch.source, batch.target[:, :-1])
@@ -121,12 +171,24 @@ def run_symbols(
 ) -> dict:
     """Train on fresh strings of a symbol task; decode 500 new ones greedily.
 
-    Returns "accuracy" (share of right symbols), "exact" (share of strings without a mistake),
-    "losses" (means of 10 steps), "parameters" and "weights".
+    Args:
+        model: one of `MODELS`.
+        task: "copy", "reverse" or "sort".
+        recipe: the model's shape and its training.
+        seed: fixes data, weights, dropout and test.
+        symbols: number of different symbols.
+        length: length of the strings.
+
+    Returns:
+        "accuracy" (share of right symbols), "exact" (share of strings without a
+        mistake), "losses" (means of 10 steps), "parameters" (their number) and
+        "weights" (as text, see `pack`).
     """
     data, start, noise, test = streams(seed)
     network = build(model, recipe, symbols + len(SPECIAL), start)
-    curve = fit(network, symbol_stream(task, symbols, length, recipe.batch, data), recipe, noise)
+    curve = fit(
+        network, symbol_stream(task, symbols, length, recipe.batch, data), recipe, noise
+    )
     questions = symbol_batch(task, symbols, length, 500, test)
     answers = greedy(network, questions.source, length + 2)
     right = exact_match(answers, questions)
@@ -139,10 +201,21 @@ def run_symbols(
     }
 
 
-def run_language(model: str, recipe: Recipe, seed: int, train_pairs: int, test_pairs: int) -> dict:
-    """Train on a corpus of the small language pair; translate sentences that are not in it.
+def run_language(
+    model: str, recipe: Recipe, seed: int, train_pairs: int, test_pairs: int
+) -> dict:
+    """Train on the small language pair; translate sentences not seen in training.
 
-    Returns what `examine` measures, "losses" (means of 50 steps), "parameters", and "weights".
+    Args:
+        model: one of `MODELS`.
+        recipe: the model's shape and its training.
+        seed: fixes data, weights, dropout and test.
+        train_pairs: number of training sentences.
+        test_pairs: number of test sentences.
+
+    Returns:
+        What `examine` measures, "losses" (means of 50 steps), "parameters" (their
+        number) and "weights" (as text, see `pack`).
     """
     data, start, noise, test = streams(seed)
     pairs = corpus(train_pairs, data)
@@ -159,8 +232,13 @@ def run_language(model: str, recipe: Recipe, seed: int, train_pairs: int, test_p
 def examine(network: nn.Module, clauses: list[Clause]) -> dict:
     """Translate clauses greedily and compare with the exact translations.
 
-    Returns "exact" (share of sentences without a mistake), "accuracy" (share of right words) and
-    "cross_entropy" (nats a token, without label smoothing).
+    Args:
+        network: a model of the small language pair, in evaluation mode.
+        clauses: the sentences to translate.
+
+    Returns:
+        "exact" (share of sentences without a mistake), "accuracy" (share of right
+        words) and "cross_entropy" (nats per token, without label smoothing).
     """
     batch = clause_batch(clauses)
     answers = greedy(network, batch.source, batch.target.shape[1] + 2)
@@ -175,8 +253,18 @@ def examine(network: nn.Module, clauses: list[Clause]) -> dict:
     }
 
 
-def clause_stream(clauses: list[Clause], size: int, generator: torch.Generator) -> Iterator[Batch]:
-    """Yield batches of a corpus without end, reshuffled in every epoch; rests are left out."""
+def clause_stream(
+    clauses: list[Clause], size: int, generator: torch.Generator
+) -> Iterator[Batch]:
+    """Yield batches of a corpus without end, reshuffled in every epoch.
+
+    The last batch of an epoch is left out if it is incomplete.
+
+    Args:
+        clauses: the corpus.
+        size: clauses per batch, at most the size of the corpus.
+        generator: draws the order.
+    """
     while True:
         order = torch.randperm(len(clauses), generator=generator).tolist()
         for i in range(0, len(order) - size + 1, size):
@@ -184,25 +272,47 @@ def clause_stream(clauses: list[Clause], size: int, generator: torch.Generator) 
 
 
 def unseen(known: list[Clause], size: int, generator: torch.Generator) -> list[Clause]:
-    """Draw `size` different clauses, none of which is in `known`."""
+    """Draw different clauses that are not among the known ones.
+
+    Args:
+        known: clauses to avoid.
+        size: number of new clauses.
+        generator: draws them.
+
+    Returns:
+        The new clauses.
+    """
     seen = set(known)
     return [c for c in corpus(size + len(known), generator) if c not in seen][:size]
 
 
 def streams(seed: int) -> tuple[torch.Generator, ...]:
-    """Return generators for the training data, the initial weights, dropout, and the test data.
+    """Return generators for training data, initial weights, dropout, and test data.
 
     Both models of a seed get the same four.
+
+    Args:
+        seed: a non-negative number.
     """
     return tuple(torch.Generator().manual_seed(4 * seed + i) for i in range(4))
 
 
 def pack(network: nn.Module) -> str:
-    """Return the network's weights in half precision as text."""
-    half = {name: value.half().contiguous() for name, value in network.state_dict().items()}
+    """Return the network's weights in half precision as text.
+
+    Args:
+        network: any module.
+    """
+    half = {
+        name: value.half().contiguous() for name, value in network.state_dict().items()
+    }
     return base64.b64encode(save(half)).decode()
 
 
 def unpack(text: str) -> dict[str, Tensor]:
-    """Return the weights that `pack` wrote, in single precision."""
+    """Return the weights that `pack` wrote, in single precision.
+
+    Args:
+        text: what `pack` returned.
+    """
     return {name: value.float() for name, value in load(base64.b64decode(text)).items()}

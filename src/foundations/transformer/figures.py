@@ -17,14 +17,26 @@ MODELS = ("transformer", "recurrent")
 
 
 def mean_and_half_interval(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean over rows (seeds) and half the width of its 95 % t-interval."""
+    """Return the mean over rows (seeds) and half the width of its 95 % t-interval.
+
+    Args:
+        rows: one row per seed, at least two.
+    """
     return rows.mean(0), stats.t.ppf(0.975, len(rows) - 1) * stats.sem(rows)
 
 
-def attention_figure(network: Transformer, clause: Clause, heads: Mapping[str, int]) -> Figure:
-    """Draw where heads look while each word of a translation is written, one panel a head.
+def attention_figure(
+    network: Transformer, clause: Clause, heads: Mapping[str, int]
+) -> Figure:
+    """Draw where heads look while each word of a translation is written.
 
-    `heads` maps what a head is known for to its number, from 0.
+    Args:
+        network: a trained Transformer of the small language pair.
+        clause: the sentence to translate.
+        heads: title -> number of a head, from 0.
+
+    Returns:
+        The figure, with one panel per head.
     """
     source, target = english(clause), translation(clause)
     maps = cross_attention(network, [clause])[0, :, : len(target)]
@@ -32,10 +44,24 @@ def attention_figure(network: Transformer, clause: Clause, heads: Mapping[str, i
     for axis, (title, head) in zip(axes, heads.items(), strict=True):
         image = axis.imshow(maps[head], vmin=0, vmax=1, aspect="auto")
         rows = range(len(target))
-        axis.plot([w.source for w in target], rows, "s", mfc="none", mec="white", mew=1.4, ms=12)
+        axis.plot(
+            [w.source for w in target],
+            rows,
+            "s",
+            mfc="none",
+            mec="white",
+            mew=1.4,
+            ms=12,
+        )
         for edge, width in (("white", 3.4), ("C1", 1.8)):  # a light rim, for dark cells
             axis.plot(
-                [w.controller for w in target], rows, "o", mfc="none", mec=edge, mew=width, ms=7
+                [w.controller for w in target],
+                rows,
+                "o",
+                mfc="none",
+                mec=edge,
+                mew=width,
+                ms=7,
             )
         axis.set_xticks(range(len(source)), source, rotation=60)
         axis.set_yticks(rows, [w.text for w in target])
@@ -47,16 +73,31 @@ def attention_figure(network: Transformer, clause: Clause, heads: Mapping[str, i
 
 
 def saturation_figure(widths: Sequence[int], norms: Mapping[str, Sequence]) -> Figure:
-    """Draw the norm of the softmax's Jacobian against d_k; `norms[label]` has one row a width."""
+    """Draw the norm of the softmax's Jacobian against d_k.
+
+    Args:
+        widths: the values of d_k.
+        norms: label -> one row per width, one number per repetition.
+
+    Returns:
+        The figure: means as lines, smallest to largest values as bands.
+    """
     fig, axis = plt.subplots(figsize=(6, 3.2))
     for label, rows in norms.items():
         values = np.asarray(rows)
         (line,) = axis.plot(widths, values.mean(1), marker="o", label=label)
         axis.fill_between(
-            widths, values.min(1), values.max(1), color=line.get_color(), alpha=0.2, lw=0
+            widths,
+            values.min(1),
+            values.max(1),
+            color=line.get_color(),
+            alpha=0.2,
+            lw=0,
         )
     axis.set(xscale="log", ylim=(0, None))
-    axis.set(xlabel="key size $d_k$ (components)", ylabel="norm of the softmax's Jacobian")
+    axis.set(
+        xlabel="key size $d_k$ (components)", ylabel="norm of the softmax's Jacobian"
+    )
     axis.set_xticks(widths, [str(w) for w in widths])
     axis.minorticks_off()
     axis.legend()
@@ -64,7 +105,14 @@ def saturation_figure(widths: Sequence[int], norms: Mapping[str, Sequence]) -> F
 
 
 def positions_figure(width: int) -> Figure:
-    """Draw the positional signal, and the dot products of two of its positions with all others."""
+    """Draw the positional signal, and two positions' dot products with the others.
+
+    Args:
+        width: number of components, even.
+
+    Returns:
+        The figure, with two panels.
+    """
     table = sinusoidal_positions(100, width)
     fig, (left, right) = plt.subplots(1, 2, figsize=(7, 3.2))
     image = left.imshow(table[:60].T, aspect="auto", vmin=-1, vmax=1)
@@ -80,10 +128,17 @@ def positions_figure(width: int) -> Figure:
     return fig
 
 
-def reversal_figure(curves: Mapping[str, Sequence], by_length: Mapping[str, Sequence]) -> Figure:
-    """Draw learning curves (means of 10 batches) and the final score against the length.
+def reversal_figure(
+    curves: Mapping[str, Sequence], by_length: Mapping[str, Sequence]
+) -> Figure:
+    """Draw learning curves (means of 10 batches) and final scores by length.
 
-    `curves[model]` has one row a seed; `by_length["model n"]` one score a seed.
+    Args:
+        curves: model -> one row per seed.
+        by_length: "model n", with n the length -> one score per seed.
+
+    Returns:
+        The figure, with two panels; the right one is empty if `by_length` is.
     """
     fig, (left, right) = plt.subplots(1, 2, figsize=(7, 3.2))
     lengths = sorted({int(key.split()[1]) for key in by_length})
@@ -94,7 +149,9 @@ def reversal_figure(curves: Mapping[str, Sequence], by_length: Mapping[str, Sequ
             rows = np.array([by_length[f"{model} {n}"] for n in lengths]).T
             _band(right, lengths, rows, line, model)
     left.set(
-        xlabel="training batch", ylabel="loss (nats a token)", title="12 symbols, trained here"
+        xlabel="training batch",
+        ylabel="loss (nats a token)",
+        title="12 symbols, trained here",
     )
     left.legend()
     right.set(xlabel="length of the string (symbols)", ylabel="share of right symbols")
@@ -103,24 +160,38 @@ def reversal_figure(curves: Mapping[str, Sequence], by_length: Mapping[str, Sequ
 
 
 def ablation_figure(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
-    """Draw one row a variant and one panel a measure: every seed, the mean, its 95 % interval.
+    """Draw every seed, the mean and its 95 % interval for variants of a model.
 
-    `panels[label][variant]` has one number a seed. A variant far beyond the others would squeeze
-    them into a corner: its mean is written at the panel's edge.
+    A variant far beyond the others would squeeze them into a corner, so its mean is
+    written at the panel's edge.
+
+    Args:
+        panels: label of a measure -> variant -> one number per seed.
+
+    Returns:
+        The figure, with one panel per measure and one row per variant.
     """
-    fig, axes = plt.subplots(1, len(panels), figsize=(7, 3.8), sharey=True, squeeze=False)
+    fig, axes = plt.subplots(
+        1, len(panels), figsize=(7, 3.8), sharey=True, squeeze=False
+    )
     for axis, (label, rows) in zip(axes[0], panels.items(), strict=True):
         if not rows:  # no larger profile has been run
             continue
         names = list(rows)[::-1]
-        edge = min(2.5 * np.median(list(rows.values())), 1.05 * np.max(list(rows.values())))
+        edge = min(
+            2.5 * np.median(list(rows.values())), 1.05 * np.max(list(rows.values()))
+        )
         for place, name in enumerate(names):
             mean, half = mean_and_half_interval(np.asarray(rows[name])[:, None])
             if mean > edge:
                 axis.text(edge, place, f"{mean[0]:.2f} →", ha="right", va="center")
                 continue
-            axis.plot(rows[name], np.full(len(rows[name]), place), ".", color="C6", alpha=0.8)
-            axis.errorbar(mean, [place], xerr=half, fmt="D", color="C0", capsize=3, ms=5)
+            axis.plot(
+                rows[name], np.full(len(rows[name]), place), ".", color="C6", alpha=0.8
+            )
+            axis.errorbar(
+                mean, [place], xerr=half, fmt="D", color="C0", capsize=3, ms=5
+            )
         axis.set_yticks(range(len(names)), names)
         axis.set(xlabel=label, xlim=(0, edge))
     return fig
@@ -129,4 +200,6 @@ def ablation_figure(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figu
 def _band(axis: Axes, x: Sequence, rows: np.ndarray, line: str, label: str) -> None:
     mean, half = mean_and_half_interval(rows)
     (drawn,) = axis.plot(x, mean, line, label=label)
-    axis.fill_between(x, mean - half, mean + half, color=drawn.get_color(), alpha=0.25, lw=0)
+    axis.fill_between(
+        x, mean - half, mean + half, color=drawn.get_color(), alpha=0.25, lw=0
+    )

@@ -1,17 +1,19 @@
-"""A small language pair with real grammar, generated exactly: English-like to verb-final.
+"""A small language pair with real grammar, generated exactly.
 
-The source language is a fragment of English: subject, verb, object, in this order; a noun phrase
-may hold an adjective and a second noun phrase after "near"; an adverb may close the sentence. The
-target language is invented:
+The source language is a fragment of English: subject, verb, object, in this order; a
+noun phrase may hold an adjective and a second noun phrase after "near"; an adverb may
+close the sentence. The target language is invented:
 
-- the verb comes last, the adverb first, and what is near comes before the noun it is near to;
-- every noun has a gender that English does not show; adjective and article follow their noun and
-  agree with it in gender and number;
+- the verb comes last, the adverb first, and a "near" phrase before the noun it
+  describes;
+- every noun has a gender that English does not show; adjective and article follow
+  their noun and agree with it in gender and number;
 - a case mark closes the subject (`na`) and the object (`ko`);
 - the verb agrees with its *subject* in gender and number, however far away that is.
 
-So a translator must reorder, and must look at two places for one word: at the verb for its stem
-and at the subject for its ending. Each target word comes with these two places (`Word`).
+So a translator must reorder, and must look at two places for one word: at the verb for
+its stem and at the subject for its ending. Each target word comes with these two places
+(`Word`).
 """
 
 from dataclasses import dataclass
@@ -56,7 +58,15 @@ ENDINGS = {("m", False): "o", ("m", True): "i", ("f", False): "a", ("f", True): 
 
 @dataclass(frozen=True)
 class NounPhrase:
-    """Indices into the lexicon; `adjective` and `near` may be absent."""
+    """A noun with what belongs to it.
+
+    Attributes:
+        noun: index into `NOUNS`.
+        plural: whether there are several.
+        definite: "the" rather than "a" or "some".
+        adjective: index into `ADJECTIVES`, or None.
+        near: the noun phrase after "near", or None.
+    """
 
     noun: int
     plural: bool
@@ -67,7 +77,14 @@ class NounPhrase:
 
 @dataclass(frozen=True)
 class Clause:
-    """What a sentence says: who does what to whom, and the adverb if there is one."""
+    """What a sentence says: who does what to whom.
+
+    Attributes:
+        subject: who.
+        verb: index into `VERBS`.
+        object: to whom.
+        adverb: index into `ADVERBS`, or None.
+    """
 
     subject: NounPhrase
     verb: int
@@ -77,9 +94,12 @@ class Clause:
 
 @dataclass(frozen=True)
 class Word:
-    """A target word, the place of the source word it translates, and the place it agrees with.
+    """A target word and the two places in the source that decide it.
 
-    `controller` is the place of the source noun that decides the word's ending.
+    Attributes:
+        text: the word.
+        source: place of the source word that it translates.
+        controller: place of the source noun that decides its ending.
     """
 
     text: str
@@ -88,7 +108,17 @@ class Word:
 
 
 def draw_clause(generator: torch.Generator) -> Clause:
-    """Draw a clause: an adjective with probability 1/2, "near" 1/3 (never twice), an adverb 1/3."""
+    """Draw a clause.
+
+    A noun phrase has an adjective with probability 1/2 and a "near" phrase with 1/3
+    (never one inside another); a clause has an adverb with 1/3.
+
+    Args:
+        generator: draws all choices.
+
+    Returns:
+        The clause.
+    """
     return Clause(
         _draw_phrase(generator, nested=False),
         _below(len(VERBS), generator),
@@ -98,15 +128,28 @@ def draw_clause(generator: torch.Generator) -> Clause:
 
 
 def english(clause: Clause) -> list[str]:
-    """Return the clause in the source language."""
+    """Return the clause in the source language, word by word.
+
+    Args:
+        clause: what to say.
+    """
     singular, plural, _ = VERBS[clause.verb]
     verb = plural if clause.subject.plural else singular
     adverb = [] if clause.adverb is None else [ADVERBS[clause.adverb][0]]
-    return [*_english_phrase(clause.subject), verb, *_english_phrase(clause.object), *adverb]
+    return [
+        *_english_phrase(clause.subject),
+        verb,
+        *_english_phrase(clause.object),
+        *adverb,
+    ]
 
 
 def translation(clause: Clause) -> list[Word]:
-    """Return the one right translation of the clause, word by word."""
+    """Return the one right translation of the clause, word by word.
+
+    Args:
+        clause: what to say.
+    """
     subject_length = len(_english_phrase(clause.subject))
     subject = _phrase(clause.subject, 0)
     object_ = _phrase(clause.object, subject_length + 1)
@@ -128,7 +171,7 @@ def translation(clause: Clause) -> list[Word]:
 
 
 def vocabulary() -> list[str]:
-    """Return the special tokens and all words of both languages; the place is the token id."""
+    """Return the special tokens and the words of both languages, ordered by id."""
     source = ["the", "a", "some", "near"]
     source += [w for n in NOUNS for w in n[:2]] + [a[0] for a in ADJECTIVES]
     source += [w for v in VERBS for w in v[:2]] + [a[0] for a in ADVERBS]
@@ -141,7 +184,15 @@ def vocabulary() -> list[str]:
 
 
 def corpus(size: int, generator: torch.Generator) -> list[Clause]:
-    """Draw `size` different clauses."""
+    """Draw different clauses.
+
+    Args:
+        size: number of clauses.
+        generator: draws them.
+
+    Returns:
+        The clauses, in the order in which they were drawn.
+    """
     clauses: dict[Clause, None] = {}
     while len(clauses) < size:
         clauses[draw_clause(generator)] = None
@@ -149,9 +200,16 @@ def corpus(size: int, generator: torch.Generator) -> list[Clause]:
 
 
 def clause_batch(clauses: list[Clause]) -> Batch:
-    """Return clauses and their translations as one padded batch of token ids."""
+    """Return clauses and their translations as one padded batch of token ids.
+
+    Args:
+        clauses: at least one.
+    """
     ids = {word: i for i, word in enumerate(vocabulary())}
-    pairs = [([ids[w] for w in english(c)], [ids[w.text] for w in translation(c)]) for c in clauses]
+    pairs = [
+        ([ids[w] for w in english(c)], [ids[w.text] for w in translation(c)])
+        for c in clauses
+    ]
     return make_batch(pairs)
 
 
@@ -162,7 +220,9 @@ def _below(bound: int, generator: torch.Generator) -> int:
 def _draw_phrase(generator: torch.Generator, nested: bool) -> NounPhrase:
     noun = _below(len(NOUNS), generator)
     plural, definite = bool(_below(2, generator)), bool(_below(2, generator))
-    adjective = _below(len(ADJECTIVES), generator) if _below(2, generator) == 0 else None
+    adjective = (
+        _below(len(ADJECTIVES), generator) if _below(2, generator) == 0 else None
+    )
     near = None
     if not nested and _below(3, generator) == 0:
         near = _draw_phrase(generator, nested=True)

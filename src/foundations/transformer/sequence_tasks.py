@@ -1,7 +1,7 @@
 """Sequence-to-sequence problems with exact answers: copy, reverse and sort.
 
-Every problem is made in code from a `torch.Generator`, so that a model's answer can be compared
-with the one right answer, and fresh test data costs nothing.
+Every problem is made in code from a `torch.Generator`, so that a model's answer can be
+compared with the one right answer, and fresh test data costs nothing.
 
 Token ids: `PAD`, `BOS` and `EOS` come first, then the symbols or words of the task.
 """
@@ -24,8 +24,8 @@ class Batch:
 
     Attributes:
         source: ids, padded with `PAD` at the end, without BOS or EOS.
-        target: ids, BOS first, EOS last, then padding: `target[:, :-1]` goes into the decoder and
-            `target[:, 1:]` should come out.
+        target: ids, BOS first, EOS last, then padding: `target[:, :-1]` goes into the
+            decoder and `target[:, 1:]` should come out.
     """
 
     source: Int[Tensor, "batch source"]
@@ -33,7 +33,11 @@ class Batch:
 
 
 def make_batch(pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Batch:
-    """Return the pairs (source ids, target ids) as one padded batch, adding BOS and EOS."""
+    """Return pairs as one padded batch, with BOS and EOS around each target.
+
+    Args:
+        pairs: (source ids, target ids), at least one pair.
+    """
     sources = [torch.tensor(list(source)) for source, _ in pairs]
     targets = [torch.tensor([BOS, *target, EOS]) for _, target in pairs]
     pad = torch.nn.utils.rnn.pad_sequence
@@ -46,9 +50,20 @@ def make_batch(pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Batch:
 def symbol_batch(
     task: str, symbols: int, length: int, size: int, generator: torch.Generator
 ) -> Batch:
-    """Draw `size` strings of `length` independent uniform symbols and their exact answers.
+    """Draw strings of independent uniform symbols and their exact answers.
 
-    Symbol k = 0, ..., `symbols` - 1 has the id k + 3, so the vocabulary has `symbols` + 3 entries.
+    Symbol k = 0, ..., `symbols` - 1 has the id k + 3, so the vocabulary has `symbols` +
+    3 entries.
+
+    Args:
+        task: one of `TASKS`.
+        symbols: number of different symbols.
+        length: length of the strings.
+        size: number of strings.
+        generator: draws the symbols.
+
+    Returns:
+        The batch; it needs no padding.
 
     Raises:
         ValueError: if the task is not one of `TASKS`.
@@ -70,22 +85,46 @@ def symbol_batch(
 def symbol_stream(
     task: str, symbols: int, length: int, size: int, generator: torch.Generator
 ) -> Iterator[Batch]:
-    """Yield fresh batches of a symbol task without end."""
+    """Yield fresh batches of a symbol task without end.
+
+    Args:
+        task: one of `TASKS`.
+        symbols: number of different symbols.
+        length: length of the strings.
+        size: strings per batch.
+        generator: draws the symbols.
+
+    Raises:
+        ValueError: at the first batch, if the task is not one of `TASKS`.
+    """
     while True:
         yield symbol_batch(task, symbols, length, size, generator)
 
 
 def exact_match(output: Int[Tensor, "batch any"], batch: Batch) -> list[bool]:
-    """Return for each row whether the decoded ids, up to and with EOS, are the right answer.
+    """Return for each row whether the ids, up to and with EOS, are the right answer.
 
-    `output` is what decoding returns: without BOS; a row that never ends is wrong.
+    Args:
+        output: what decoding returns, without BOS; a row that never ends is wrong.
+        batch: the questions with their answers.
+
+    Raises:
+        ValueError: if the numbers of rows differ.
     """
     rows = zip(output.tolist(), batch.target[:, 1:].tolist(), strict=True)
     return [_upto_end(ours) == _upto_end(right) for ours, right in rows]
 
 
 def token_accuracy(output: Int[Tensor, "batch any"], batch: Batch) -> float:
-    """Return the share of right ids, position by position, EOS included and padding not."""
+    """Return the share of right ids, by position, with EOS and without padding.
+
+    Args:
+        output: what decoding returns, without BOS.
+        batch: the questions with their answers.
+
+    Raises:
+        ValueError: if the numbers of rows differ.
+    """
     right = total = 0
     for ours, target in zip(output.tolist(), batch.target[:, 1:].tolist(), strict=True):
         wanted = _upto_end(target)

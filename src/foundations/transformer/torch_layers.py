@@ -8,10 +8,16 @@ from src.foundations.transformer.model import DecoderLayer, EncoderLayer
 
 @torch.no_grad()
 def library_layer(ours: EncoderLayer | DecoderLayer) -> nn.Module:
-    """Return PyTorch's layer of the same kind, without dropout, with our layer's weights.
+    """Return PyTorch's layer of the same kind with our layer's weights.
 
-    PyTorch keeps the query, key and value projections in one matrix and gives every projection a
-    bias, which is zero here.
+    It has no dropout. PyTorch keeps the query, key and value projections in one matrix
+    and gives every projection a bias, which is zero here.
+
+    Args:
+        ours: a scaled layer with d_k = width / heads; its weights are copied.
+
+    Raises:
+        RuntimeError: if d_k is not width / heads.
     """
     first = ours.residuals[0]
     kind = nn.TransformerDecoderLayer

@@ -1,4 +1,4 @@
-"""The Transformer chapter on real text: one training on Multi30k and its BLEU, as plain numbers."""
+"""The Transformer chapter on real text: one training on Multi30k and its BLEU."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,16 @@ _SHOWN = 3  # sentences whose translations are kept for the page
 
 @dataclass(frozen=True)
 class TranslationSettings:
-    """Sizes of the data: pieces of the joint vocabulary, ids a batch, sentence groups for BLEU."""
+    """Sizes of the data, and how to decode.
+
+    Attributes:
+        pieces: size of the joint vocabulary.
+        tokens: ids per batch and side, padding included.
+        groups: sentence groups for BLEU.
+        longest: in ids; longer training pairs are left out, longer outputs cut off.
+        beam: hypotheses kept by beam search.
+        alpha: strength of the length penalty.
+    """
 
     pieces: int
     tokens: int
@@ -48,20 +57,43 @@ def run_translation(
 ) -> dict:
     """Train on Multi30k German-English and translate the 2016 test set.
 
-    The last five checkpoints, a twentieth of the training apart, are averaged. Returns corpus BLEU
-    ("greedy", "beam", and "last": beam search with the last checkpoint alone) with sacreBLEU's
-    "signature", "groups" (beam BLEU of each sentence group), "validation" (pairs of step and
-    cross-entropy in nats a piece), "parameters", "seconds" of training, and "examples".
-    """
-    training, validation, test = (load_multi30k(fetch("multi30k"), split) for split in SPLITS)
-    subwords = Subwords(training, settings.pieces)
-    network, batches, noise = prepare(model, recipe, settings, seed, device, training, subwords)
+    The last five checkpoints, a twentieth of the training apart, are averaged.
 
-    held_out, spacing, kept = encode(validation, subwords), max(1, recipe.steps // 20), []
+    Args:
+        model: one of `experiments.MODELS`.
+        recipe: the model's shape and its training.
+        settings: sizes of the data, and how to decode.
+        seed: fixes data, weights and dropout.
+        device: where to train, such as "cuda".
+
+    Returns:
+        Corpus BLEU ("greedy", "beam", and "last": beam search with the last checkpoint
+        alone) with sacreBLEU's "signature", "groups" (beam BLEU of each sentence
+        group), "validation" (pairs of step and cross-entropy in nats per piece),
+        "losses" (means of a twentieth of the training), "parameters" (their number),
+        "seconds" of training, and "examples".
+    """
+    training, validation, test = (
+        load_multi30k(fetch("multi30k"), split) for split in SPLITS
+    )
+    subwords = Subwords(training, settings.pieces)
+    network, batches, noise = prepare(
+        model, recipe, settings, seed, device, training, subwords
+    )
+
+    held_out, spacing, kept = (
+        encode(validation, subwords),
+        max(1, recipe.steps // 20),
+        [],
+    )
 
     def keep(step: int, network: nn.Module) -> None:
-        if (recipe.steps - step) % spacing == 0 and recipe.steps - step < _CHECKPOINTS * spacing:
-            kept.append({n: v.detach().clone() for n, v in network.state_dict().items()})
+        if (
+            recipe.steps - step
+        ) % spacing == 0 and recipe.steps - step < _CHECKPOINTS * spacing:
+            kept.append(
+                {n: v.detach().clone() for n, v in network.state_dict().items()}
+            )
 
     began = time.perf_counter()
     curve = fit(
@@ -87,10 +119,24 @@ def run_translation(
 def try_rate(
     model: str, recipe: Recipe, settings: TranslationSettings, seed: int, device: str
 ) -> float:
-    """Return the validation cross-entropy (nats a piece) after a training: how good is `peak`?"""
-    training, validation = (load_multi30k(fetch("multi30k"), split) for split in ("train", "val"))
+    """Return the validation cross-entropy, in nats per piece, after a training.
+
+    It tells how good the recipe's `peak` is.
+
+    Args:
+        model: one of `experiments.MODELS`.
+        recipe: the model's shape and its training.
+        settings: sizes of the data.
+        seed: fixes data, weights and dropout.
+        device: where to train, such as "cuda".
+    """
+    training, validation = (
+        load_multi30k(fetch("multi30k"), split) for split in ("train", "val")
+    )
     subwords = Subwords(training, settings.pieces)
-    network, batches, noise = prepare(model, recipe, settings, seed, device, training, subwords)
+    network, batches, noise = prepare(
+        model, recipe, settings, seed, device, training, subwords
+    )
     fit(network, batches, recipe, noise)
     with torch.no_grad():
         return cross_entropy(network, encode(validation, subwords), settings.tokens)
@@ -105,10 +151,24 @@ def prepare(
     training: Corpus,
     subwords: Subwords,
 ) -> tuple[nn.Module, Iterator[Batch], torch.Generator]:
-    """Return a fresh model on the device, its endless batches, and dropout's generator."""
+    """Return a fresh model on the device, its endless batches, and dropout's generator.
+
+    Args:
+        model: one of `experiments.MODELS`.
+        recipe: the model's shape.
+        settings: sizes of the data.
+        seed: fixes data, weights and dropout.
+        device: where to train, such as "cuda".
+        training: sentence pairs to train on.
+        subwords: the joint vocabulary.
+    """
     data, start, noise, _ = streams(seed)
-    pairs = [p for p in encode(training, subwords) if max(map(len, p)) <= settings.longest]
-    batches = (to_device(b, device) for b in token_batches(pairs, settings.tokens, data))
+    pairs = [
+        p for p in encode(training, subwords) if max(map(len, p)) <= settings.longest
+    ]
+    batches = (
+        to_device(b, device) for b in token_batches(pairs, settings.tokens, data)
+    )
     return build(model, recipe, len(subwords), start).to(device), batches, noise
 
 
@@ -119,7 +179,22 @@ def score(
     test: Corpus,
     settings: TranslationSettings,
 ) -> dict:
-    """Return BLEU of the network as it is and with averaged checkpoints, greedy and by beam."""
+    """Return BLEU of a network and of its averaged checkpoints.
+
+    Args:
+        network: holds the averaged weights afterwards.
+        checkpoints: state dictionaries to average, at least one.
+        subwords: the joint vocabulary.
+        test: sentence pairs to translate.
+        settings: how to decode.
+
+    Returns:
+        "beam", "greedy", "last", "signature", "groups" and "examples", as in
+        `run_translation`.
+
+    Raises:
+        ValueError: if there are no checkpoints.
+    """
 
     def by_beam(source: torch.Tensor) -> torch.Tensor:
         longest = settings.longest
@@ -129,7 +204,10 @@ def score(
     network.load_state_dict(average_checkpoints(checkpoints))
     beam = translate(network, subwords, test.source, by_beam)
     simple = translate(
-        network, subwords, test.source, lambda source: greedy(network, source, settings.longest)
+        network,
+        subwords,
+        test.source,
+        lambda source: greedy(network, source, settings.longest),
     )
     total, signature = bleu(beam, test.target)
     return {
@@ -151,7 +229,17 @@ def translate(
     sentences: Sequence[str],
     decode: Callable[[torch.Tensor], torch.Tensor],
 ) -> list[str]:
-    """Translate sentences in batches of similar length; the answers come in the given order."""
+    """Translate sentences in batches of similar length.
+
+    Args:
+        network: tells the device; `decode` does the work.
+        subwords: the joint vocabulary.
+        sentences: sentences of the source language.
+        decode: source ids (batch, source) -> target ids.
+
+    Returns:
+        The translations, in the order of the sentences.
+    """
     device = next(network.parameters()).device
     ids = [subwords.encode(s) for s in sentences]
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
@@ -165,7 +253,15 @@ def translate(
 
 
 def cross_entropy(network: nn.Module, pairs: Pairs, tokens: int) -> float:
-    """Return the mean cross-entropy in nats a piece, without smoothing (exp is the perplexity)."""
+    """Return the mean cross-entropy in nats per piece, without smoothing.
+
+    Its exponential is the perplexity.
+
+    Args:
+        network: in evaluation mode, which the caller sets.
+        pairs: (source ids, target ids), at least one pair.
+        tokens: largest padded size of a batch's side, in ids.
+    """
     device = next(network.parameters()).device
     ordered = sorted(pairs, key=lambda p: max(len(p[0]), len(p[1])))
     size = max(1, tokens // (max(len(ordered[-1][0]), len(ordered[-1][1])) + 2))
@@ -181,7 +277,12 @@ def cross_entropy(network: nn.Module, pairs: Pairs, tokens: int) -> float:
 
 
 def encode(corpus: Corpus, subwords: Subwords) -> Pairs:
-    """Return the ids of each pair."""
+    """Return the ids of each pair.
+
+    Args:
+        corpus: sentence pairs.
+        subwords: the joint vocabulary.
+    """
     return [
         (subwords.encode(s), subwords.encode(t))
         for s, t in zip(corpus.source, corpus.target, strict=True)
@@ -189,5 +290,10 @@ def encode(corpus: Corpus, subwords: Subwords) -> Pairs:
 
 
 def to_device(batch: Batch, device: str | torch.device) -> Batch:
-    """Return the batch on a device."""
+    """Return the batch on a device.
+
+    Args:
+        batch: on any device.
+        device: where it should go.
+    """
     return Batch(batch.source.to(device), batch.target.to(device))

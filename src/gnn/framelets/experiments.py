@@ -1,9 +1,10 @@
-"""Node classification with framelets and its controls: plain numbers in, plain numbers out.
+"""Node classification with framelets and its controls: plain numbers in and out.
 
-A `Recipe` is a model with its training; a data set is named: "blocks" is a random block model, a
-new one for every seed, any other name a graph of `src.common.graphs.public_sets` with its public
-split. Everything that a seed draws comes from streams of its own, so all recipes see the same
-graphs, splits and noise. Accuracies are in per cent.
+A `Recipe` is a model with its training. A data set is given by name: "blocks" is a
+random block model, a new one for every seed; any other name is a graph of
+`src.common.graphs.public_sets` with its public split. Each kind of random choice has
+its own stream per seed, so all recipes see the same graphs, splits and noise.
+Accuracies are in per cent.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,12 @@ from torch import Tensor, nn
 from src.common.graphs import networks
 from src.common.graphs.generators import stochastic_block_model, with_class_features
 from src.common.graphs.graph import Graph, normalised_laplacian
-from src.common.graphs.node_classification import NodeResult, NodeSettings, classify_nodes, tune
+from src.common.graphs.node_classification import (
+    NodeResult,
+    NodeSettings,
+    classify_nodes,
+    tune,
+)
 from src.common.graphs.perturbations import noisy_features, rewire
 from src.common.graphs.public_sets import load_graph
 from src.common.graphs.sparse_products import SparseFeatures, node_features
@@ -33,15 +39,19 @@ GAT_HEADS, GAT_WIDTH = 8, 8  # as published; they take the place of `hidden`
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model of two layers and its training; the defaults are the released ones of UFGConv-R.
+    """A two-layer model and its training; by default that released for UFGConv-R.
 
     Attributes:
-        model: one of MODELS.
-        learning_rate, weight_decay: of Adam with an L2 penalty in the gradient.
-        dropout: between the layers, and on the inputs of MLP, GCN and GAT, as they are published.
+        model: one of `MODELS`.
+        learning_rate: of Adam.
+        weight_decay: an L2 penalty in Adam's gradient.
+        dropout: between the layers, and on the inputs of MLP, GCN and GAT, as they are
+            published.
         epochs: updates on all training nodes.
         hidden: units between the layers.
-        bank, dilation, coefficients: of the framelet transform, which has two levels.
+        bank: filter bank of the framelet transform, which has two levels.
+        dilation: of the framelet transform.
+        coefficients: of the framelet transform's polynomials.
         shrinkage: of a framelet network's high-pass coefficients.
         decay_theta: False exempts the spectral filter from the weight decay.
     """
@@ -59,13 +69,26 @@ class Recipe:
     decay_theta: bool = True
 
     def __post_init__(self) -> None:
-        """Reject unknown models."""
+        """Reject unknown models.
+
+        Raises:
+            ValueError: for a model outside `MODELS`.
+        """
         if self.model not in MODELS:
-            raise ValueError(f"model must be one of {', '.join(MODELS)}, not {self.model!r}")
+            raise ValueError(
+                f"model must be one of {', '.join(MODELS)}, not {self.model!r}"
+            )
 
 
 def block_graph(seed: int) -> Graph:
-    """Return three blocks of 60 nodes, 8 noisy features, 15 training and 45 validation nodes."""
+    """Return three blocks of 60 nodes with features and a split.
+
+    There are 8 noisy features per node, 15 training and 45 validation nodes; the rest
+    are for the test.
+
+    Args:
+        seed: of edges, features and split.
+    """
     graph = stochastic_block_model((60, 60, 60), 0.12, 0.02, stream(seed, "graph"))
     graph = with_class_features(graph, 8, 2.0, stream(seed, "features"))
     return split_per_class(graph, 5, 45, stream(seed, "split"))
@@ -82,8 +105,12 @@ def graph_of(data: str, seed: int, noise: float = 0.0, rewired: float = 0.0) -> 
     Args:
         data: "blocks" or a name of `src.common.graphs.public_sets`.
         seed: of the block model and of the disturbance.
-        noise: standard deviation of Gaussian noise added to the features.
-        rewired: share of the edges that are rewired.
+        noise: standard deviation of Gaussian noise added to the features, at least 0.
+        rewired: share of the edges that are rewired, in [0, 1].
+
+    Raises:
+        ValueError: for an unknown name, or a disturbance out of range.
+        BookError: if the files of a public graph cannot be obtained.
     """
     graph = block_graph(seed) if data == "blocks" else _loaded(data)
     if rewired:
@@ -95,7 +122,13 @@ def graph_of(data: str, seed: int, noise: float = 0.0, rewired: float = 0.0) -> 
 
 
 def build(recipe: Recipe, graph: Graph, device: str = "cpu") -> nn.Module:
-    """Return a recipe's model for one graph; weights come from PyTorch's global generator."""
+    """Return a recipe's model for one graph, with weights from PyTorch's generator.
+
+    Args:
+        recipe: the model and its sizes.
+        graph: with features and classes.
+        device: of the model.
+    """
     features, classes = graph.x.shape[1], int(graph.y.max()) + 1
     sizes = (features, recipe.hidden, classes)
     if recipe.model == "MLP":
@@ -137,7 +170,10 @@ def train_once(
         device: where to train, "cpu" or "cuda".
 
     Returns:
-        Accuracies as shares, and what `look` returned, one number an epoch.
+        Accuracies as shares, and what `look` returned, one number per epoch.
+
+    Raises:
+        ValueError: if the split has no mask, or an empty one.
     """
     with seeded(stream(seed, "weights")):
         model = build(recipe, graph, device)
@@ -150,12 +186,16 @@ def train_once(
         _decay_all_but_theta(model, decay)
         decay = 0.0
     settings = NodeSettings(recipe.epochs, recipe.learning_rate, decay)
-    return classify_nodes(model, x, graph.y, graph, settings, stream(seed, "dropout")), seen
+    return classify_nodes(
+        model, x, graph.y, graph, settings, stream(seed, "dropout")
+    ), seen
 
 
 def _moved(graph: Graph, device: str) -> Graph:
     """Return the graph with its classes and split on another device."""
-    parts = {name: getattr(graph, name).to(device) for name in ("y", "train", "val", "test")}
+    parts = {
+        name: getattr(graph, name).to(device) for name in ("y", "train", "val", "test")
+    }
     return replace(graph, **parts)
 
 
@@ -166,13 +206,13 @@ def _after_epoch(
     inputs: tuple,
     _: Tensor,
 ) -> None:
-    """Keep what `look` sees; the only call in evaluation mode is that after an epoch."""
+    """Keep what `look` sees; evaluation mode is used only after an epoch."""
     if not model.training:
         seen.append(look(model, *inputs))
 
 
 def _decay_all_but_theta(model: nn.Module, decay: float) -> None:
-    """Add the L2 penalty's gradient to every parameter but theta: Adam's coupled weight decay."""
+    """Add the L2 penalty's gradient, Adam's coupled weight decay, to all but theta."""
 
     def penalise(parameter: Tensor) -> None:
         parameter.grad.add_(parameter.detach(), alpha=decay)
@@ -183,14 +223,28 @@ def _decay_all_but_theta(model: nn.Module, decay: float) -> None:
 
 
 def kept_share(model: nn.Module, x: Tensor | SparseFeatures) -> float:
-    """Return the share of coefficients that are not zero, mean over a framelet network's layers."""
+    """Return the share of coefficients that are not zero, averaged over the layers.
+
+    Args:
+        model: a framelet network.
+        x: features of the nodes.
+    """
     shares = model.nonzero_shares(x)
     return sum(shares) / len(shares)
 
 
 def mean_theta(model: nn.Module, x: Tensor | SparseFeatures) -> float:
-    """Return the mean size of a framelet network's spectral filters."""
-    sizes = [p.detach().abs().mean() for name, p in model.named_parameters() if "theta" in name]
+    """Return the mean size of a framelet network's spectral filters.
+
+    Args:
+        model: a framelet network.
+        x: not used; `train_once` passes the features to whatever looks.
+    """
+    sizes = [
+        p.detach().abs().mean()
+        for name, p in model.named_parameters()
+        if "theta" in name
+    ]
     return float(sum(sizes)) / len(sizes)
 
 
@@ -203,20 +257,25 @@ def accuracies(
     count: bool = False,
     device: str = "cpu",
 ) -> dict[str, list[float]]:
-    """Train a recipe once a seed.
+    """Train a recipe once per seed.
 
     Args:
         data: "blocks" or a name of `src.common.graphs.public_sets`.
         recipe: model and training.
         seeds: of graphs (block models), disturbances and trainings.
-        noise, rewired: as `graph_of`.
+        noise: standard deviation of Gaussian noise added to the features.
+        rewired: share of the edges that are rewired, in [0, 1].
         count: also count the coefficients of a framelet network that are not zero.
         device: where to train, "cpu" or "cuda".
 
     Returns:
-        One number a seed: "test" accuracy in the "epoch" of the best validation accuracy (its first
-        maximum), "val" there, test accuracy in the "last" epoch, and, if asked for, the share in
-        [0, 1] of the coefficients that were "kept" in that best epoch.
+        One number per seed: "test" accuracy in the "epoch" of the best validation
+        accuracy (its first maximum), "val" there, test accuracy in the "last" epoch,
+        and, if asked for, the share in [0, 1] of the coefficients that were "kept" in
+        that best epoch.
+
+    Raises:
+        ValueError: as `graph_of`.
     """
     look = kept_share if count else None
     found: dict[str, list[float]] = {"test": [], "val": [], "last": [], "epoch": []}
@@ -234,9 +293,16 @@ def accuracies(
 
 
 def curves(data: str, recipe: Recipe, seeds: Sequence[int]) -> dict[str, list[float]]:
-    """Return "val" and "test" accuracy and the mean size of "theta" by epoch, mean over seeds.
+    """Return a framelet network's accuracies and filter size by epoch, mean over seeds.
 
-    Arguments as `accuracies`; the recipe's model is UFG-R or UFG-S.
+    Args:
+        data: "blocks" or a name of `src.common.graphs.public_sets`.
+        recipe: of UFG-R or UFG-S.
+        seeds: of graphs (block models) and trainings.
+
+    Returns:
+        "val" and "test" accuracy and the mean size of "theta", one value per epoch
+        each.
     """
     rows: dict[str, list[list[float]]] = {"val": [], "test": [], "theta": []}
     for seed in seeds:
@@ -248,10 +314,17 @@ def curves(data: str, recipe: Recipe, seeds: Sequence[int]) -> dict[str, list[fl
 
 
 def untouched_share(data: str, recipe: Recipe, seed: int) -> list[float]:
-    """Return the share of the spectral filter's entries without any gradient, first layer first.
+    """Return the share of the spectral filter's entries without any gradient.
 
-    One pass of back-propagation from the training nodes of a new network; arguments as
-    `accuracies`, the recipe's model is UFG-R or UFG-S.
+    It takes one pass of back-propagation from the training nodes of a new network.
+
+    Args:
+        data: "blocks" or a name of `src.common.graphs.public_sets`.
+        recipe: of UFG-R or UFG-S.
+        seed: of the graph (block models) and the weights.
+
+    Returns:
+        Two shares in [0, 1], first layer first.
     """
     graph = graph_of(data, seed)
     with seeded(stream(seed, "weights")):
@@ -273,14 +346,17 @@ def search(
     """Choose settings by validation accuracy; test accuracies play no part.
 
     Args:
-        data: as `accuracies`.
+        data: "blocks" or a name of `src.common.graphs.public_sets`.
         recipe: what the trials change.
         trials: fields of the recipe, the same for every model.
         seeds: kept apart from those of the reported runs.
         device: where to train.
 
     Returns:
-        The best trial, and all "rows" with their mean validation accuracy in [0, 1].
+        The "best" trial, and all "rows" with their mean validation accuracy in [0, 1].
+
+    Raises:
+        ValueError: without trials or seeds.
     """
 
     def evaluate(trial: Mapping[str, float], seed: int) -> NodeResult:

@@ -1,14 +1,17 @@
-"""Framelet filter banks: masks on [0, pi], their Chebyshev expansions, and what happens to a level.
+"""Framelet filter banks: masks on [0, pi], Chebyshev expansions, scales of the levels.
 
-From "How Framelets Enhance Graph Neural Networks" (Zheng et al., ICML 2021, arXiv 2102.06986).
-A bank has one low-pass mask a and one or more high-pass masks b1, b2, ... with
+From "How Framelets Enhance Graph Neural Networks" (Zheng et al., ICML 2021, arXiv
+2102.06986). A bank has one low-pass mask a and one or more high-pass masks b1, b2, ...
+with
 
     a(xi)^2 + b1(xi)^2 + b2(xi)^2 + ... = 1        for every xi,
 
-the partition of unity: what the low-pass mask loses at xi, the high-pass masks keep. An eigenvalue
-of the graph's Laplacian becomes the argument xi of a mask by a scale that depends on the level.
+the partition of unity: what the low-pass mask loses at xi, the high-pass masks keep. An
+eigenvalue of the graph's Laplacian becomes the argument xi of a mask by a scale that
+depends on the level.
 
-Here live the scalar functions; `src.gnn.framelets.transform` applies them to signals on a graph.
+This module has the scalar functions; `src.gnn.framelets.transform` applies them to
+signals on a graph.
 """
 
 from collections.abc import Callable
@@ -21,7 +24,7 @@ from torch import Tensor
 
 Mask = Callable[[Tensor], Tensor]
 
-_QUADRATURE_POINTS = 501  # the integrand is smooth and periodic: the error is below 1e-15
+_QUADRATURE_POINTS = 501  # the integrand is smooth and periodic: error below 1e-15
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,11 @@ class FilterBank:
         return (self.low, *self.high)
 
     def values(self, xi: Float[Tensor, " points"]) -> Float[Tensor, "masks points"]:
-        """Return the masks at `xi`."""
+        """Return the masks at `xi`.
+
+        Args:
+            xi: arguments in [0, pi].
+        """
         return torch.stack([mask(xi) for mask in self.masks])
 
 
@@ -64,10 +71,20 @@ FILTER_BANKS = {
 
 
 def filter_bank(name: str) -> FilterBank:
-    """Return the bank "haar" (2 masks), "linear" (3) or "quadratic" (4).
+    """Return a filter bank by name.
+
+    Args:
+        name: "haar" (2 masks), "linear" (3) or "quadratic" (4).
 
     Raises:
         ValueError: for another name.
+
+    Examples:
+        >>> masks = filter_bank("linear").values(torch.linspace(0, pi, 5))
+        >>> masks.shape
+        torch.Size([3, 5])
+        >>> torch.allclose(masks.square().sum(0), torch.ones(5))  # partition of unity
+        True
     """
     if name not in FILTER_BANKS:
         raise ValueError(f"bank must be one of {', '.join(FILTER_BANKS)}, not {name!r}")
@@ -75,49 +92,73 @@ def filter_bank(name: str) -> FilterBank:
 
 
 def block_order(masks: int, levels: int) -> list[tuple[int, int]]:
-    """Return the (mask, level) of every block of coefficients, in the order they are kept.
+    """Return the (mask, level) of every block of coefficients, in their stored order.
 
-    First the low-pass block of the last level, (0, levels); then the high-pass blocks, all levels
-    of b1 before those of b2. The low-pass blocks of earlier levels are split further, not kept.
+    First comes the low-pass block of the last level, (0, levels), then the high-pass
+    blocks, all levels of b1 before those of b2. The low-pass blocks of earlier levels
+    are split further, not kept.
+
+    Args:
+        masks: of the bank, at least 1.
+        levels: J_L, at least 1.
+
+    Examples:
+        >>> block_order(masks=3, levels=2)
+        [(0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
     """
     high = [(mask, level) for mask in range(1, masks) for level in range(1, levels + 1)]
     return [(0, levels), *high]
 
 
-def level_scales(levels: int, dilation: float, largest_eigenvalue: float) -> list[float]:
-    """Return what multiplies an eigenvalue at level 1, ..., `levels` to give the masks' argument.
+def level_scales(
+    levels: int, dilation: float, largest_eigenvalue: float
+) -> list[float]:
+    """Return the scale of each level: times an eigenvalue, it is the masks' argument.
 
-    At level l it is s^(-R + l - 1) with R = log_s(lambda_max / pi) + levels - 1: level 1 sees the
-    spectrum compressed the most, the last level sees it spread over all of [0, pi]. (With an
-    integer R instead, arguments may exceed pi, where a Chebyshev expansion is useless.)
+    At level l it is s^(-R + l - 1) with R = log_s(lambda_max / pi) + levels - 1: level
+    1 sees the spectrum compressed the most, the last level sees it spread over all of
+    [0, pi]. (With an integer R instead, arguments may exceed pi, where a Chebyshev
+    expansion is useless.)
 
     Args:
         levels: J_L, at least 1.
         dilation: s, greater than 1.
-        largest_eigenvalue: of the Laplacian, or a bound: 2 always holds for the normalised one.
+        largest_eigenvalue: of the Laplacian, or a bound: 2 always holds for the
+            normalised one.
 
     Raises:
         ValueError: for numbers outside these ranges.
+
+    Examples:
+        >>> first, last = level_scales(2, dilation=2.0, largest_eigenvalue=2.0)
+        >>> last / first, last * 2.0 == pi
+        (2.0, True)
     """
     if levels < 1:
         raise ValueError(f"levels must be at least 1, not {levels}")
     if dilation <= 1:
         raise ValueError(f"dilation must be greater than 1, not {dilation}")
     if largest_eigenvalue <= 0:
-        raise ValueError(f"largest_eigenvalue must be positive, not {largest_eigenvalue}")
+        raise ValueError(
+            f"largest_eigenvalue must be positive, not {largest_eigenvalue}"
+        )
     exponent = log(largest_eigenvalue / pi) / log(dilation) + levels - 1
     return [dilation ** (level - 1 - exponent) for level in range(1, levels + 1)]
 
 
-def chebyshev_coefficients(bank: FilterBank, count: int) -> Float[Tensor, "masks count"]:
-    """Return the coefficients with which sum_k c_k T_k(2 xi / pi - 1) approximates each mask.
+def chebyshev_coefficients(
+    bank: FilterBank, count: int
+) -> Float[Tensor, "masks count"]:
+    """Return Chebyshev coefficients of each mask.
 
-    c_k = 2/pi int_0^pi cos(k t) f(pi/2 (cos t + 1)) dt by the trapezoid rule, and half of it for
-    k = 0: the factor 1/2 that the expansion puts before c_0 is included. Double precision.
+    The mask is approximated by sum_k c_k T_k(2 xi / pi - 1). By the trapezoid rule, c_k
+    = 2/pi int_0^pi cos(k t) f(pi/2 (cos t + 1)) dt, and half of it for k = 0: the
+    factor 1/2 that the expansion puts before c_0 is included. Double precision.
 
     Args:
         bank: the masks f.
-        count: number of coefficients, at least 1; the degree is one less. The paper's code takes 2.
+        count: number of coefficients, at least 1; the degree is one less. The paper's
+            code takes 2.
 
     Raises:
         ValueError: if `count` is less than 1.
@@ -139,6 +180,17 @@ def chebyshev_values(
     """Return sum_k c_k T_k(2 xi / pi - 1) for every row of coefficients.
 
     Inside [0, pi] it is near the mask; outside, T_k grows like the k-th power.
+
+    Args:
+        coefficients: c_k, one row per mask.
+        xi: arguments.
+
+    Examples:
+        >>> coefficients = chebyshev_coefficients(filter_bank("haar"), count=8)
+        >>> xi = torch.linspace(0, pi, 5, dtype=torch.float64)
+        >>> exact = filter_bank("haar").values(xi)
+        >>> torch.allclose(chebyshev_values(coefficients, xi), exact, atol=1e-6)
+        True
     """
     t = 2 / pi * xi - 1
     before, now = torch.ones_like(t), t

@@ -1,7 +1,8 @@
-"""Which trainings the framelets chapter runs: models, variants, settings, and in which units.
+"""The trainings of the framelets chapter: models, variants, settings and their units.
 
-Each function takes `unit`, the page's `run.unit`; so whoever calls them in whatever order fills and
-finds the same units. Seeds of reported runs are below 1000, those of tuning 1000 and above.
+Each function takes `unit`, the page's `run.unit`, so that all callers fill and find the
+same units, in whatever order. Seeds of reported runs are below 1000, those of tuning
+1000 and above.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from src.gnn.framelets.pooling_experiments import PoolingRecipe, pooled_accuraci
 
 Unit = Callable[..., dict]
 Scores = dict[str, dict[str, list[float]]]
-"""Variant -> "test", "val", "last", ... -> one number a seed."""
+"""Variant -> "test", "val", "last", ... -> one number per seed."""
 
 TITLES = {
     "blocks": "block models",
@@ -26,7 +27,8 @@ TITLES = {
     "nci1": "NCI1",
 }
 
-# What is tuned. Released for Cora: UFG-R as it stands, UFG-S with another rate and dilation.
+# What is tuned. Released for Cora: UFG-R as it stands, UFG-S with another rate and
+# dilation.
 TUNED = {
     "MLP": Recipe("MLP"),
     "GCN": Recipe("GCN"),
@@ -54,7 +56,8 @@ EPOCHS = {"blocks": 40}  # 200 for all other data, as released
 SEARCH_SEEDS = {"blocks": (1000, 1001, 1002, 1003, 1004, 1005)}
 RATES = {"blocks": (0.02, 0.05)}
 
-# The choice of `tuned_settings` on block models, seeds 1000 to 1005; the cpu profile repeats it.
+# The choice of `tuned_settings` on block models, seeds 1000 to 1005; the cpu profile
+# repeats it.
 BLOCK_SETTINGS: dict[str, dict[str, float]] = {
     "MLP": {"learning_rate": 0.05, "weight_decay": 0.005, "dropout": 0.5},
     "GCN": {"learning_rate": 0.05, "weight_decay": 0.0005, "dropout": 0.7},
@@ -66,7 +69,11 @@ BLOCK_SETTINGS: dict[str, dict[str, float]] = {
 
 
 def trials(data: str) -> list[dict[str, float]]:
-    """Return the settings to try on a data set, the same for every model."""
+    """Return the settings to try on a data set, the same for every model.
+
+    Args:
+        data: name of the data set.
+    """
     grid = {
         "learning_rate": RATES.get(data, (0.005, 0.01)),
         "weight_decay": (5e-4, 5e-3, 1e-2),
@@ -76,27 +83,50 @@ def trials(data: str) -> list[dict[str, float]]:
 
 
 def starting_point(data: str, name: str) -> Recipe:
-    """Return the recipe of a model before tuning."""
+    """Return the recipe of a model before tuning.
+
+    Args:
+        data: name of the data set, on which the number of epochs depends.
+        name: of the model, a key of `TUNED`.
+    """
     return replace(TUNED[name], epochs=EPOCHS.get(data, 200))
 
 
 def tuned_settings(
     unit: Unit, data: str, names: Sequence[str], device: str = "cpu"
 ) -> dict[str, dict]:
-    """Search settings for models, each with the same trials and seeds; name -> best and rows."""
+    """Search settings for models, each with the same trials and seeds.
+
+    Args:
+        unit: the page's `run.unit`.
+        data: name of the data set.
+        names: of the models, keys of `TUNED`.
+        device: where to train.
+
+    Returns:
+        Model -> what `search` returned: its "best" trial and all "rows".
+    """
     seeds = list(SEARCH_SEEDS.get(data, (1000, 1001, 1002)))
     return {
         name: unit(
-            f"tune {data} {name}", search, data, starting_point(data, name), trials(data), seeds,
-            device,
+            f"tune {data} {name}", search, data, starting_point(data, name),
+            trials(data), seeds, device,
         )
         for name in names
     }  # fmt: skip
 
 
 def recipes(data: str, chosen: Mapping[str, Mapping[str, float]]) -> dict[str, Recipe]:
-    """Return the recipes of the tuned models and of the controls that derive from them."""
-    made = {name: replace(starting_point(data, name), **best) for name, best in chosen.items()}
+    """Return the recipes of the tuned models and of the controls that derive from them.
+
+    Args:
+        data: name of the data set.
+        chosen: model -> its best settings.
+    """
+    made = {
+        name: replace(starting_point(data, name), **best)
+        for name, best in chosen.items()
+    }
     for name, (origin, change) in CONTROLS.items():
         if origin in made:
             made[name] = replace(made[origin], **change)
@@ -110,7 +140,18 @@ def scores(
     seeds: Sequence[int],
     device: str = "cpu",
 ) -> Scores:
-    """Train every recipe with every seed."""
+    """Train every recipe with every seed.
+
+    Args:
+        unit: the page's `run.unit`.
+        data: name of the data set.
+        wanted: variant -> recipe.
+        seeds: of graphs (block models) and trainings.
+        device: where to train.
+
+    Returns:
+        Variant -> what `accuracies` returned.
+    """
     return {
         name: unit(
             f"{data} {name}", accuracies, data, recipe, list(seeds), 0.0, 0.0,
@@ -129,10 +170,19 @@ def disturbed(
     rewired: Sequence[float],
     device: str = "cpu",
 ) -> dict[str, dict[str, dict[float, list[float]]]]:
-    """Train on graphs with noisy features or rewired edges; settings are not tuned again.
+    """Train on graphs with noisy features or rewired edges, without tuning again.
+
+    Args:
+        unit: the page's `run.unit`.
+        data: name of the data set.
+        wanted: variant -> recipe.
+        seeds: of graphs (block models), disturbances and trainings.
+        noise: standard deviations of the noise added to the features.
+        rewired: shares of the edges that are rewired, in [0, 1].
+        device: where to train.
 
     Returns:
-        "noise" and "rewired" -> variant -> level -> test accuracy, one number a seed.
+        "noise" and "rewired" -> variant -> level -> test accuracy, one number per seed.
     """
     found: dict[str, dict[str, dict[float, list[float]]]] = {"noise": {}, "rewired": {}}
     for kind, levels in (("noise", noise), ("rewired", rewired)):
@@ -140,7 +190,9 @@ def disturbed(
             for name, recipe in wanted.items():
                 strength = (level, 0.0) if kind == "noise" else (0.0, level)
                 rest = (list(seeds), *strength, False, device)
-                kept = unit(f"{data} {name} {kind} {level:g}", accuracies, data, recipe, *rest)
+                kept = unit(
+                    f"{data} {name} {kind} {level:g}", accuracies, data, recipe, *rest
+                )
                 found[kind].setdefault(name, {})[level] = kept["test"]
     return found
 
@@ -150,12 +202,14 @@ SIGMAS = (0.0, 0.25, 0.5, 1.0, 4.0, 16.0)
 
 
 def released_variants() -> dict[str, Recipe]:
-    """Return the released settings for Cora, and one or two things changed at a time."""
+    """Return the released settings for Cora, and variants with one or two changes."""
     r, s = TUNED["UFG-R"], TUNED["UFG-S"]
     made = {"UFG-R": r, "UFG-S": s}
     for bank, counts in BANKS.items():
         changed = [(n, replace(r, bank=bank, coefficients=n)) for n in counts]
-        made |= {f"UFG-R, {bank}, n = {n}": recipe for n, recipe in changed if recipe != r}
+        made |= {
+            f"UFG-R, {bank}, n = {n}": recipe for n, recipe in changed if recipe != r
+        }
     made["UFG-S, no details"] = replace(s, shrinkage=NO_DETAILS)
     for sigma in SIGMAS:
         if sigma != s.shrinkage.sigma:
@@ -163,29 +217,56 @@ def released_variants() -> dict[str, Recipe]:
     made["UFG-R, theta not decayed"] = replace(r, decay_theta=False)
     made["UFG-S, n = 6, no details"] = replace(s, coefficients=6, shrinkage=NO_DETAILS)
     made["UFG-S, n = 6"] = replace(s, coefficients=6)
-    made["UFG-S, scales per block"] = replace(s, shrinkage=Shrinkage(scales="per-block"))
+    made["UFG-S, scales per block"] = replace(
+        s, shrinkage=Shrinkage(scales="per-block")
+    )
     made["UFG-R, rate 0.005"] = replace(r, learning_rate=0.005)
     made["UFG-S, rate 0.01"] = replace(s, learning_rate=0.01)
     return made
 
 
 def released_scores(unit: Unit, seeds: Sequence[int]) -> Scores:
-    """Train the released settings and their variants on Cora; the variants on half the seeds."""
+    """Train the released settings on Cora with all seeds, their variants with half.
+
+    Args:
+        unit: the page's `run.unit`.
+        seeds: of the trainings; without any, nothing is trained.
+
+    Returns:
+        Variant -> what `accuracies` returned.
+    """
     few = len(seeds) // 2
     return {
         name: unit(
             f"cora released {name}", accuracies, "cora", recipe,
-            list(seeds if name in TUNED else seeds[:few]), 0.0, 0.0, recipe.model == "UFG-S", "cpu",
+            list(seeds if name in TUNED else seeds[:few]), 0.0, 0.0,
+            recipe.model == "UFG-S", "cpu",
         )
         for name, recipe in (released_variants() if seeds else {}).items()
     }  # fmt: skip
 
 
-def pooled(unit: Unit, data: str, readouts: Sequence[str], splits: Sequence[int]) -> Scores:
-    """Train every readout on every split."""
+def pooled(
+    unit: Unit, data: str, readouts: Sequence[str], splits: Sequence[int]
+) -> Scores:
+    """Train every readout on every split.
+
+    Args:
+        unit: the page's `run.unit`.
+        data: name of the set of graphs.
+        readouts: as in `PoolingRecipe`.
+        splits: seeds of the splits.
+
+    Returns:
+        Readout -> what `pooled_accuracies` returned.
+    """
     return {
         name: unit(
-            f"pool {data} {name}", pooled_accuracies, data, PoolingRecipe(name), list(splits)
+            f"pool {data} {name}",
+            pooled_accuracies,
+            data,
+            PoolingRecipe(name),
+            list(splits),
         )
         for name in readouts
     }

@@ -1,7 +1,8 @@
-"""Graph classification with framelet pooling and other readouts: plain numbers in and out.
+"""Graph classification with framelet pooling and other readouts, in plain numbers.
 
-All readouts stand on the same network (two GCN layers, a readout, two dense layers) and are
-trained on the same splits with the same settings, those of the released pooling code.
+All readouts stand on the same network (two GCN layers, a readout, two dense layers) and
+are trained on the same splits with the same settings, those of the released pooling
+code.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,11 @@ from torch import Tensor
 
 from src.common.graphs.batches import GraphBatch, GraphCollection
 from src.common.graphs.graph import Graph, normalised_laplacian
-from src.common.graphs.graph_classification import GraphClassifier, GraphSettings, classify_graphs
+from src.common.graphs.graph_classification import (
+    GraphClassifier,
+    GraphSettings,
+    classify_graphs,
+)
 from src.common.graphs.public_sets import load_graphs
 from src.common.graphs.readouts import READOUTS, Readout, make_readout
 from src.common.graphs.splits import split_at_random
@@ -36,9 +41,12 @@ class PoolingRecipe:
     Attributes:
         readout: one of `FRAMELET_READOUTS` or of `src.common.graphs.readouts.READOUTS`.
         hidden: units of the GCN layers and of the dense layer.
-        dropout: before the last layer.
-        learning_rate, weight_decay, epochs, patience, batch_size: of the training; it stops after
-            `patience` epochs without a lower validation loss.
+        dropout: before the last layer, in [0, 1).
+        learning_rate: of the training.
+        weight_decay: of the training.
+        epochs: of the training, at most.
+        patience: epochs without a lower validation loss after which training stops.
+        batch_size: graphs per update.
         coefficients: of the framelet transform's polynomials.
     """
 
@@ -53,39 +61,72 @@ class PoolingRecipe:
     coefficients: int = 2
 
     def __post_init__(self) -> None:
-        """Reject unknown readouts."""
+        """Reject unknown readouts.
+
+        Raises:
+            ValueError: for a readout of neither list.
+        """
         known = (*FRAMELET_READOUTS, *READOUTS)
         if self.readout not in known:
-            raise ValueError(f"readout must be one of {', '.join(known)}, not {self.readout!r}")
+            raise ValueError(
+                f"readout must be one of {', '.join(known)}, not {self.readout!r}"
+            )
 
 
 class FrameletReadout:
-    """Framelet pooling as a readout for `GraphClassifier`."""
+    """Framelet pooling as a readout for `GraphClassifier`.
+
+    Attributes:
+        template: transform of the whole collection, whose settings all batches share.
+        kind: "sum" or "spectrum".
+    """
 
     def __init__(self, template: FrameletTransform, kind: str) -> None:
-        """Keep a transform of the whole collection, whose settings those of all batches are."""
+        """Keep a transform of the whole collection, whose settings all batches share.
+
+        Args:
+            template: the transform.
+            kind: "sum" or "spectrum".
+        """
         self.template, self.kind = template, kind
 
     def __call__(
         self, h: Float[Tensor, "nodes hidden"], batch: GraphBatch
     ) -> Float[Tensor, "graphs pooled"]:
-        """Return the pooled blocks of each graph of a batch, one after another."""
+        """Return the pooled blocks of each graph of a batch, one after another.
+
+        Args:
+            h: features of all nodes of the batch.
+            batch: graphs of the collection.
+
+        Raises:
+            ValueError: for another kind than "sum" and "spectrum".
+        """
         transform = copy(self.template)
         transform.num_nodes = len(h)
-        # The rows of the collection's matrices: building them anew would cost more than a step.
+        # Rows of the collection's matrices: building them again would cost more than a
+        # training step.
         transform._matrices = [batch.operators[name].matrix for name in _LEVELS]
-        return framelet_pool(transform, h, batch.graph_number, batch.num_graphs, self.kind)
+        return framelet_pool(
+            transform, h, batch.graph_number, batch.num_graphs, self.kind
+        )
 
 
 @lru_cache(maxsize=4)
-def _collection(data: str, coefficients: int) -> tuple[GraphCollection, FrameletTransform]:
+def _collection(
+    data: str, coefficients: int
+) -> tuple[GraphCollection, FrameletTransform]:
     """Return a set of graphs ready for batches, and the transform of their union."""
     graphs = load_graphs(data)
     made: list[FrameletTransform] = []
 
     def level(number: int, union: Graph) -> Tensor:
         if not made:
-            made.append(FrameletTransform(normalised_laplacian(union), coefficients=coefficients))
+            made.append(
+                FrameletTransform(
+                    normalised_laplacian(union), coefficients=coefficients
+                )
+            )
         return made[0]._matrices[number]
 
     operators = {
@@ -115,8 +156,12 @@ def pooled_accuracies(
         splits: seeds; each fixes the split, the weights, the batches and the dropout.
 
     Returns:
-        One number a split, accuracies in per cent: "test" and "val" in the epoch of the lowest
-        validation loss, its "epoch", and "loss", that validation loss.
+        One number per split, accuracies in per cent: "test" and "val" in the epoch of
+        the lowest validation loss, its "epoch", and "loss", that validation loss.
+
+    Raises:
+        ValueError: for an unknown set of graphs.
+        BookError: if its files cannot be obtained.
     """
     graphs, template = _collection(data, recipe.coefficients)
     classes = int(graphs.y.max()) + 1
@@ -137,7 +182,9 @@ def pooled_accuracies(
             model = GraphClassifier(
                 sizes, classes, readout, readout_size=length, dropout=recipe.dropout
             )
-        result = classify_graphs(model, graphs, split, settings, stream(seed, "training"))
+        result = classify_graphs(
+            model, graphs, split, settings, stream(seed, "training")
+        )
         found["test"].append(100 * result.test_at_best)
         found["val"].append(100 * result.val_at_best)
         found["epoch"].append(result.epoch)

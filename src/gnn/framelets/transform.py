@@ -1,17 +1,20 @@
 """The undecimated framelet transform of signals on a graph: exactly, and fast.
 
-From "How Framelets Enhance Graph Neural Networks" (Zheng et al., ICML 2021, arXiv 2102.06986).
-With the Laplacian L = U Lambda U^T and the argument xi_l(lambda) of level l, analysis makes blocks
+From "How Framelets Enhance Graph Neural Networks" (Zheng et al., ICML 2021, arXiv
+2102.06986). With the Laplacian L = U Lambda U^T and the argument xi_l(lambda) of level
+l, analysis makes blocks
 
-    W_(k, l) x = U b_k(xi_l(Lambda)) prod_(m < l) a(xi_m(Lambda)) U^T x        details of level l,
-    W_(0, J) x = U prod_(m <= J) a(xi_m(Lambda)) U^T x                         what remains,
+    W_(k, l) x = U b_k(xi_l(Lambda)) prod_(m < l) a(xi_m(Lambda)) U^T x,
+    W_(0, J) x = U prod_(m <= J) a(xi_m(Lambda)) U^T x,
 
-and synthesis is the transpose. Since the squares of the masks add up to 1 at every level, synthesis
-after analysis is the identity and the blocks' energies add up to the signal's.
+the details of level l and what remains after the last level J, and synthesis is the
+transpose. Since the squares of the masks add up to 1 at every level, synthesis after
+analysis is the identity and the blocks' energies add up to the signal's.
 
-`exact_operators` builds the matrices from an eigendecomposition. `FrameletTransform` replaces each
-mask by a Chebyshev polynomial: then only products with the sparse L are needed, memory is linear in
-the edges, and with few coefficients "identity" becomes "roughly the identity".
+`exact_operators` builds the matrices from an eigendecomposition. `FrameletTransform`
+replaces each mask by a Chebyshev polynomial: then only products with the sparse L are
+needed, memory is linear in the edges, and with few coefficients "identity" becomes
+"roughly the identity".
 """
 
 from math import pi
@@ -40,9 +43,20 @@ def exact_response(
     dilation: float = 2.0,
     largest_eigenvalue: float = 2.0,
 ) -> Float[Tensor, "blocks m"]:
-    """Return g_q(lambda), the factor by which block q scales an eigenvector of that eigenvalue.
+    """Return g_q(lambda), by which block q scales an eigenvector of that eigenvalue.
 
-    Arguments as `FrameletTransform`, blocks in the order of `block_order`.
+    Args:
+        eigenvalues: of the Laplacian, in [0, largest_eigenvalue].
+        bank: "haar", "linear" or "quadratic".
+        levels: J, at least 1.
+        dilation: s, greater than 1.
+        largest_eigenvalue: or a bound; 2 holds for every normalised Laplacian.
+
+    Returns:
+        One row per block, in the order of `block_order`.
+
+    Raises:
+        ValueError: for an unknown bank or numbers outside these ranges.
     """
     masks = filter_bank(bank)
     scales = level_scales(levels, dilation, largest_eigenvalue)
@@ -60,7 +74,19 @@ def exact_operators(
 
     Args:
         laplacian: dense and symmetric; float64 gives tightness to about 1e-15.
-        bank, levels, dilation, largest_eigenvalue: as `FrameletTransform`.
+        bank: "haar", "linear" or "quadratic".
+        levels: J, at least 1.
+        dilation: s, greater than 1.
+        largest_eigenvalue: or a bound; 2 holds for every normalised Laplacian.
+
+    Raises:
+        ValueError: for an unknown bank or numbers outside these ranges.
+
+    Examples:
+        >>> laplacian = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])  # two linked nodes
+        >>> w = exact_operators(laplacian)
+        >>> w.shape, torch.allclose((w.mT @ w).sum(0), torch.eye(2), atol=1e-6)
+        (torch.Size([3, 2, 2]), True)
     """
     eigenvalues, vectors = torch.linalg.eigh(laplacian)
     response = exact_response(eigenvalues, bank, levels, dilation, largest_eigenvalue)
@@ -70,15 +96,26 @@ def exact_operators(
 class FrameletTransform:
     """Analysis and synthesis on one graph, with Chebyshev polynomials for the masks.
 
-    The masks of a level share T_k(M_l) x with M_l = 2/pi s^(-R + l - 1) L - I, so either direction
-    costs levels * (coefficients - 1) products with a matrix as sparse as L. Both have gradients:
-    the backward pass of one is the other.
+    The masks of a level share T_k(M_l) x with M_l = 2/pi s^(-R + l - 1) L - I, so
+    either direction costs levels * (coefficients - 1) products with a matrix as sparse
+    as L. Both have gradients: the backward pass of one is the other.
 
     Attributes:
         num_nodes: of the graph.
+        levels: J_L, how often the low-pass part is split.
+        scales: of the levels, see `level_scales`.
         blocks: the (mask, level) of each block; the low-pass block comes first.
         num_blocks: 1 + high-pass masks * levels.
         dtype: of the Laplacian; signals must have it too.
+
+    Examples:
+        >>> from src.common.graphs.graph import Graph, normalised_laplacian
+        >>> path = Graph.from_edges(torch.tensor([[0, 1, 2], [1, 2, 3]]), 4)
+        >>> transform = FrameletTransform(normalised_laplacian(path), coefficients=8)
+        >>> x = torch.tensor([[1.0], [0.0], [0.0], [0.0]])
+        >>> c = transform.analysis(x)
+        >>> c.shape, torch.allclose(transform.synthesis(c), x, atol=1e-4)
+        (torch.Size([3, 4, 1]), True)
     """
 
     def __init__(
@@ -97,9 +134,11 @@ class FrameletTransform:
             bank: "haar", "linear" or "quadratic".
             levels: J_L, at least 1.
             dilation: s, greater than 1.
-            coefficients: of each Chebyshev expansion, at least 2; the degree is one less.
-            largest_eigenvalue: or a bound; 2 holds for every normalised Laplacian. If it is too
-                small, the polynomials leave the interval on which they approximate the masks.
+            coefficients: of each Chebyshev expansion, at least 2; the degree is one
+                less.
+            largest_eigenvalue: or a bound; 2 holds for every normalised Laplacian. If
+                it is too small, the polynomials leave the interval on which they
+                approximate the masks.
 
         Raises:
             ValueError: for a matrix or numbers outside these ranges.
@@ -111,40 +150,68 @@ class FrameletTransform:
         self.dtype = laplacian.dtype
         self.levels = levels
         self.scales = level_scales(levels, dilation, largest_eigenvalue)
-        self._exact_coefficients = chebyshev_coefficients(filter_bank(bank), coefficients)
+        self._exact_coefficients = chebyshev_coefficients(
+            filter_bank(bank), coefficients
+        )
         masks = len(self._exact_coefficients)
         self.blocks = block_order(masks, levels)
         self.num_blocks = len(self.blocks)
         self._details = {
-            level: [q for q, (mask, at) in enumerate(self.blocks) if mask and at == level]
+            level: [
+                q for q, (mask, at) in enumerate(self.blocks) if mask and at == level
+            ]
             for level in range(1, levels + 1)
         }
         self._coefficients = self._exact_coefficients.to(laplacian)
         self._matrices = [_scaled(laplacian, 2 / pi * scale) for scale in self.scales]
 
     def analysis(self, x: Float[Tensor, "nodes d"]) -> Float[Tensor, "blocks nodes d"]:
-        """Return the coefficients W x of `d` signals."""
+        """Return the coefficients W x of `d` signals.
+
+        Args:
+            x: signals, one per column.
+
+        Raises:
+            ValueError: for another shape or number type than the transform's.
+        """
         self._check(x, (self.num_nodes,))
         return _Transform.apply(x, self, False)
 
     def synthesis(self, c: Float[Tensor, "blocks nodes d"]) -> Float[Tensor, "nodes d"]:
-        """Return W^T c: the signals from their coefficients."""
+        """Return W^T c: the signals from their coefficients.
+
+        Args:
+            c: coefficients, as `analysis` returns them.
+
+        Raises:
+            ValueError: for another shape or number type than the transform's.
+        """
         self._check(c, (self.num_blocks, self.num_nodes))
         return _Transform.apply(c, self, True)
 
     def response(self, eigenvalues: Float[Tensor, " m"]) -> Float[Tensor, "blocks m"]:
-        """Return g_q(lambda) of the polynomials; synthesis after analysis scales by sum_q g_q^2."""
+        """Return g_q(lambda) of the polynomials, one row per block.
+
+        Synthesis after analysis scales an eigenvector by sum_q g_q^2.
+
+        Args:
+            eigenvalues: of the Laplacian, in [0, largest_eigenvalue].
+        """
         coefficients = self._exact_coefficients.to(eigenvalues)
-        values = [chebyshev_values(coefficients, scale * eigenvalues) for scale in self.scales]
+        values = [
+            chebyshev_values(coefficients, scale * eigenvalues) for scale in self.scales
+        ]
         return _cascade(values)
 
     def _analyse(self, x: Tensor) -> Tensor:
-        """Split the low-pass part again at every level, by the recursion of T_k(M_l)."""
+        """Split the low-pass part again at every level by the recursion of T_k(M_l)."""
         levels = []
         for matrix in self._matrices:
             terms = [x, matrix @ x]
             for _ in range(2, self._coefficients.shape[1]):
-                terms.append(torch.addmm(terms[-2], matrix, terms[-1], beta=-1, alpha=2))
+                terms.append(
+                    torch.addmm(terms[-2], matrix, terms[-1], beta=-1, alpha=2)
+                )
             levels.append(_combined(self._coefficients, torch.stack(terms)))
             x = levels[-1][0]
         return torch.stack([levels[level - 1][mask] for mask, level in self.blocks])
@@ -165,8 +232,8 @@ class FrameletTransform:
     def _check(self, signal: Tensor, shape: tuple[int, ...]) -> None:
         if signal.shape[:-1] != shape or signal.dtype != self.dtype:
             raise ValueError(
-                f"this transform takes {self.dtype} of shape {(*shape, 'd')}, not {signal.dtype} "
-                f"of shape {tuple(signal.shape)}"
+                f"this transform takes {self.dtype} of shape {(*shape, 'd')}, "
+                f"not {signal.dtype} of shape {tuple(signal.shape)}"
             )
 
 
@@ -176,7 +243,9 @@ class _Transform(Function):
     @staticmethod
     def forward(ctx, signal, transform, transposed):
         ctx.transform, ctx.transposed = transform, transposed
-        return transform._synthesise(signal) if transposed else transform._analyse(signal)
+        return (
+            transform._synthesise(signal) if transposed else transform._analyse(signal)
+        )
 
     @staticmethod
     def backward(ctx, gradient):
@@ -184,7 +253,7 @@ class _Transform(Function):
 
 
 def _cascade(values: list[Float[Tensor, "masks m"]]) -> Float[Tensor, "blocks m"]:
-    """Multiply the masks' values at each level with the low-pass values of all levels before."""
+    """Multiply the masks' values at each level with the low-pass values before it."""
     low, details = torch.ones_like(values[0][0]), []
     for masks in values:
         details.append(low * masks[1:])
@@ -214,13 +283,17 @@ def _scaled(laplacian: Tensor, factor: float) -> Tensor:
 
 
 def _check_laplacian(laplacian: Tensor) -> None:
-    """Reject what is not a square symmetric sparse CSR matrix of floating-point numbers."""
+    """Reject what is not a square symmetric sparse CSR matrix of floats."""
     if laplacian.layout != torch.sparse_csr or laplacian.shape[0] != laplacian.shape[1]:
         raise ValueError("the Laplacian must be a square sparse CSR matrix")
     if not laplacian.is_floating_point():
-        raise ValueError(f"the Laplacian must have floating-point entries, not {laplacian.dtype}")
+        raise ValueError(
+            f"the Laplacian must have floating-point entries, not {laplacian.dtype}"
+        )
     index, values = _entries(laplacian)
     both = torch.cat([index, index.flip(0)], dim=1)
-    difference = sparse_matrix(both, torch.cat([values, -values]), *laplacian.shape).values()
+    difference = sparse_matrix(
+        both, torch.cat([values, -values]), *laplacian.shape
+    ).values()
     if len(values) and difference.abs().max() > _SYMMETRY * values.abs().max():
         raise ValueError("the Laplacian must be symmetric; take I - D^-1/2 A D^-1/2")

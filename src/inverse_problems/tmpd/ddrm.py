@@ -1,11 +1,12 @@
-"""DDRM (Kawar et al., NeurIPS 2022, arXiv 2201.11793): restoration along the singular vectors of H.
+"""DDRM (Kawar et al., NeurIPS 2022, arXiv 2201.11793): along the singular vectors of H.
 
-With H = U S V^T and an image rescaled to x / mean(t), so that its noise has standard deviation
-n_t = std(t) / mean(t) (the variance-exploding scale), each coefficient of V^T x is denoised on its
-own. A coefficient with singular value s is observed as S^+ U^T y with noise sigma / s. Where the
-sampler's noise is still larger than that, the step draws around the observed value; where it is
-smaller, around the denoised one, moved a little towards the observed one; a coefficient that is
-not observed takes a step of DDIM. No derivative of the score is needed.
+With H = U S V^T and an image rescaled to x / mean(t), so that its noise has standard
+deviation n_t = std(t) / mean(t) (the variance-exploding scale), each coefficient of
+V^T x is denoised on its own. A coefficient with singular value s is observed as S^+ U^T
+y with noise sigma / s. Where the sampler's noise is still larger than that, the step
+draws around the observed value; where it is smaller, around the denoised one, moved a
+little towards the observed one; a coefficient that is not observed takes a step of
+DDIM. No derivative of the score is needed.
 """
 
 from math import prod, sqrt
@@ -31,7 +32,7 @@ def ddrm(
     eta: float = 0.85,
     eta_seen: float = 1.0,
 ) -> Float[Tensor, "batch ..."]:
-    """Draw images given y by DDRM (its equations 4 and 5); return (batch, *image).
+    """Draw images given y by DDRM (its equations 4 and 5).
 
     Args:
         process: one whose state is the noisy image.
@@ -39,12 +40,31 @@ def ddrm(
         operator: H, with its spectral maps.
         y: observations, (batch, *observation) or (*observation).
         sigma: standard deviation of the observation's noise, at least 0.
-        state: noisy images at the first time, from `process.start`; the observed coefficients are
-            replaced by a draw around what y says about them.
+        state: noisy images at the first time, from `process.start`; the observed
+            coefficients are replaced by a draw around what y says about them.
         grid: descending times of any spacing; the last step adds no noise.
-        generator: source of the noise.
-        eta: of the unobserved coefficients and those with little noise; the paper's value.
-        eta_seen: the paper's eta_b.
+        generator: source of the noise, on the device of the state.
+        eta: of the unobserved coefficients and those with little noise, in [0, 1]; the
+            default is the paper's value.
+        eta_seen: the paper's eta_b, in [0, 1].
+
+    Returns:
+        One image per row of the state, (batch, *image).
+
+    Raises:
+        ValueError: for an eta above 1.
+
+    Examples:
+        >>> from src.common.diffusion.processes import LinearVP
+        >>> from src.common.diffusion.samplers import time_grid
+        >>> from src.common.images.operators import MatrixOperator
+        >>> process, first = LinearVP(), MatrixOperator(torch.tensor([[1.0, 0.0]]))
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> state = process.start((3, 2), generator, torch.float64)
+        >>> known = (process, lambda u, t: -u, first, torch.tensor([2.0]).double(), 0.0)
+        >>> drawn = ddrm(*known, state, time_grid(20), generator)
+        >>> drawn[:, 0].round(decimals=6).tolist()  # observed without noise
+        [2.0, 2.0, 2.0]
     """
     times = grid.to(torch.float64)
     levels = process.std(times) / process.mean(times)
@@ -57,7 +77,10 @@ def ddrm(
             clean = process.denoised(u, score(u, times[k]), times[k])
             last = k == len(times) - 2
             noise = torch.randn(
-                current.shape, generator=generator, dtype=current.dtype, device=current.device
+                current.shape,
+                generator=generator,
+                dtype=current.dtype,
+                device=current.device,
             )
             noise = torch.zeros_like(noise) if last else noise
             before, after = levels[k].item(), levels[k + 1].item()
@@ -73,8 +96,10 @@ class _Target:
         self.value, self.noise = value, noise
 
     @classmethod
-    def of(cls, operator: LinearOperator, y: Tensor, sigma: float, like: Tensor) -> "_Target":
-        """Return S^+ U^T y (batch, dim) and its noise, infinite where nothing is seen."""
+    def of(
+        cls, operator: LinearOperator, y: Tensor, sigma: float, like: Tensor
+    ) -> "_Target":
+        """Return S^+ U^T y (batch, dim) and its noise, infinite where it is unseen."""
         y = y.expand(len(like), *operator.observation_shape)
         singular = operator.singular_values().to(like)
         seen = singular > CUTOFF * singular.max()
@@ -86,7 +111,7 @@ class _Target:
         return cls(value, pad(noise, (0, missing), value=torch.inf))
 
     def first(self, current: Tensor, level: float) -> Tensor:
-        """Return coefficients with noise `level`: around the observed value where it is known."""
+        """Return coefficients with noise `level`, around what is observed."""
         spread = (level**2 - self.noise**2).clamp(min=0).sqrt()
         drawn = self.value + spread / level * current
         return torch.where(self.noise <= level, drawn, current)

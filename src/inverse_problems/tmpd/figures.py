@@ -27,24 +27,38 @@ LOOK = {
 
 
 def mean_and_half_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Return the mean of one number a problem and half the width of its 95 % t-interval."""
+    """Return the mean and half the width of its 95 % t-interval.
+
+    Args:
+        values: one number per problem, at least two; of one alone the width is NaN.
+    """
     rows = np.asarray(values, dtype=float)
-    return float(rows.mean()), float(stats.t.ppf(0.975, len(rows) - 1) * stats.sem(rows))
+    return float(rows.mean()), float(
+        stats.t.ppf(0.975, len(rows) - 1) * stats.sem(rows)
+    )
 
 
 def geometric_mean_and_interval(
     values: Sequence[float] | np.ndarray,
 ) -> tuple[float, float, float]:
-    """Return the geometric mean of one number a problem, and how far its interval goes down and up.
+    """Return the geometric mean, and how far its interval reaches down and up.
 
-    The interval is a 95 % t-interval of the logarithms, as that of the claims about ratios.
+    The interval is a 95 % t-interval of the logarithms, like that of the claims about
+    ratios.
+
+    Args:
+        values: one positive number per problem, at least two.
     """
     mean, half = mean_and_half_interval(np.log(np.asarray(values, dtype=float)))
     centre = float(np.exp(mean))
-    return centre, centre - float(np.exp(mean - half)), float(np.exp(mean + half)) - centre
+    return (
+        centre,
+        centre - float(np.exp(mean - half)),
+        float(np.exp(mean + half)) - centre,
+    )
 
 
-# --- the ring ------------------------------------------------------------------------------------
+# --- the ring -------------------------------------------------------------------------
 
 
 def ring_figure(
@@ -54,14 +68,22 @@ def ring_figure(
     observed: float,
     samples: Mapping[str, Tensor],
 ) -> Figure:
-    """Draw p(x_0 | u_t) with the Gaussians of TMPD and PiGDM at some times, and samples below.
+    """Draw p(x_0 | u_t) with the Gaussians of TMPD and PiGDM at some times.
+
+    Samples of the posterior stand below.
 
     Args:
         prior: in two dimensions.
         process: of the noisy images.
-        noisy: time -> one noisy image (1, 2).
+        noisy: time -> one noisy image (1, 2); at least two times.
         observed: the horizontal coordinate that was observed.
-        samples: panel title -> (count, 2); as many as there are times.
+        samples: panel title -> (count, 2); as many panels as there are times.
+
+    Returns:
+        The figure, two rows of panels.
+
+    Raises:
+        ValueError: if the numbers of times and of panels of samples differ.
     """
     fig, axes = plt.subplots(2, len(noisy), figsize=(7, 5.1), sharex=True, sharey=True)
     for axis, (t, u) in zip(axes[0], noisy.items(), strict=True):
@@ -87,14 +109,19 @@ def ring_figure(
     return fig
 
 
-def _true_law(axis: Axes, prior: GaussianMixture, process: Process, t: float, u: Tensor) -> None:
+def _true_law(
+    axis: Axes, prior: GaussianMixture, process: Process, t: float, u: Tensor
+) -> None:
     line = torch.linspace(-3.4, 3.4, 120, dtype=torch.float64)
     clean = torch.cartesian_prod(line, line)
     away = (u - process.mean(t) * clean) / process.std(t)
     density = (prior.log_density(clean) - 0.5 * away.square().sum(1)).softmax(0)
     share = density.reshape(120, 120).T
     axis.imshow(
-        (share / share.max()) ** 0.5, origin="lower", extent=(-3.4, 3.4, -3.4, 3.4), cmap="Greys"
+        (share / share.max()) ** 0.5,
+        origin="lower",
+        extent=(-3.4, 3.4, -3.4, 3.4),
+        cmap="Greys",
     )
 
 
@@ -112,25 +139,48 @@ def _assumed_gaussians(
         ((4 * assumed, 4 * assumed), 0.0, "PiGDM", "--"),
     ):
         colour = LOOK[name][0]
-        axis.add_patch(Ellipse(centre, *size, angle=turn, fill=False, ec=colour, lw=2, ls=line))
+        axis.add_patch(
+            Ellipse(centre, *size, angle=turn, fill=False, ec=colour, lw=2, ls=line)
+        )
         axis.plot([], [], line, color=colour, label=f"{name}, two standard deviations")
-    axis.plot(*(u[0] / m).numpy(), "k+", ms=9, mew=1.6, ls="none", label="$u_t$, rescaled")
+    axis.plot(
+        *(u[0] / m).numpy(), "k+", ms=9, mew=1.6, ls="none", label="$u_t$, rescaled"
+    )
 
 
-# --- Gaussian fields and the line ----------------------------------------------------------------
+# --- Gaussian fields and the line -----------------------------------------------------
 
 
 def field_figure(
     steps: Sequence[int], distances: Mapping[str, Sequence[Sequence[float]]]
 ) -> Figure:
-    """Draw the squared distance to the posterior against the number of steps, mean and range."""
+    """Draw the squared distance to the posterior against the number of steps.
+
+    Args:
+        steps: numbers of steps, ascending.
+        distances: name -> (steps, problems); "TMPD" must be among the names. A line is
+            the mean over problems, a band their range.
+
+    Returns:
+        The figure, with a guide of slope -2.
+
+    Raises:
+        KeyError: for a name that is not TMPD, "its diagonal", "its row sums" or PiGDM.
+    """
     fig, axis = plt.subplots(figsize=(7, 3.4))
     marks = {"TMPD": "o-", "its diagonal": "P--", "its row sums": "D-.", "PiGDM": "s:"}
     for name, rows in distances.items():
         values = np.asarray(rows)
-        (line,) = axis.plot(steps, values.mean(1), marks[name], label=name, color=_colour(name))
+        (line,) = axis.plot(
+            steps, values.mean(1), marks[name], label=name, color=_colour(name)
+        )
         axis.fill_between(
-            steps, values.min(1), values.max(1), color=line.get_color(), alpha=0.15, lw=0
+            steps,
+            values.min(1),
+            values.max(1),
+            color=line.get_color(),
+            alpha=0.15,
+            lw=0,
         )
     start = np.mean(distances["TMPD"][0])
     guide = start * (np.asarray(steps) / steps[0]) ** -2.0
@@ -149,7 +199,15 @@ def _colour(name: str) -> str:
 
 
 def line_figure(errors: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
-    """Draw bound and divergence against the separation of two components, one panel a method."""
+    """Draw bound and divergence against the separation of two components.
+
+    Args:
+        errors: method -> one `ProjectionError`, as a dictionary, per separation; at
+            least two methods, one panel each.
+
+    Returns:
+        The figure; values below 1e-6 are drawn there.
+    """
     fig, axes = plt.subplots(1, len(errors), figsize=(7, 3.1), sharey=True)
     for axis, (name, rows) in zip(axes, errors.items(), strict=True):
         apart = [row["separation"] for row in rows]
@@ -166,28 +224,48 @@ def line_figure(errors: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
     return fig
 
 
-# --- mixtures ------------------------------------------------------------------------------------
+# --- mixtures -------------------------------------------------------------------------
 
 
 def step_figure(
     curves: Mapping[float, Mapping[float, Sequence[float]]],
     levels: Mapping[float, Mapping[str, Sequence[float]]],
 ) -> Figure:
-    """Draw DPS's distance against its constant, one panel a noise level.
+    """Draw DPS's distance against its constant, one panel per noise level.
 
     Args:
-        curves: sigma -> constant -> one distance a problem.
-        levels: sigma -> method without a constant -> one distance a problem.
+        curves: sigma -> constant -> one distance per problem.
+        levels: sigma -> method without a constant -> one distance per problem; two
+            methods.
+
+    Returns:
+        The figure, geometric means with 95 % intervals.
     """
-    fig, axes = plt.subplots(1, len(curves), figsize=(7, 3.1), sharey=True, squeeze=False)
+    fig, axes = plt.subplots(
+        1, len(curves), figsize=(7, 3.1), sharey=True, squeeze=False
+    )
     for axis, (sigma, curve) in zip(axes[0], curves.items(), strict=True):
         constants = sorted(curve)
-        means, *halves = np.array([geometric_mean_and_interval(curve[c]) for c in constants]).T
+        means, *halves = np.array(
+            [geometric_mean_and_interval(curve[c]) for c in constants]
+        ).T
         axis.errorbar(constants, means, halves, fmt="C2^-", capsize=3, label="DPS")
-        for (name, values), line in zip(levels[sigma].items(), ("-", "--"), strict=True):
+        for (name, values), line in zip(
+            levels[sigma].items(), ("-", "--"), strict=True
+        ):
             colour = LOOK[name][0]
-            axis.axhline(geometric_mean_and_interval(values)[0], color=colour, ls=line, label=name)
-        axis.set(xscale="log", yscale="log", xlabel="constant ζ of DPS", title=f"σ = {sigma:g}")
+            axis.axhline(
+                geometric_mean_and_interval(values)[0],
+                color=colour,
+                ls=line,
+                label=name,
+            )
+        axis.set(
+            xscale="log",
+            yscale="log",
+            xlabel="constant ζ of DPS",
+            title=f"σ = {sigma:g}",
+        )
         axis.set_yticks((0.1, 0.3, 1, 3, 10), ("0.1", "0.3", "1", "3", "10"))
         axis.yaxis.set_minor_formatter("")
     axes[0, 0].set_ylabel("distance to the posterior")
@@ -199,38 +277,69 @@ def step_figure(
 def comparison_figure(
     panels: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]], columns: int = 2
 ) -> Figure:
-    """Draw geometric means with 95 % intervals: panel -> setting -> method -> one a problem."""
+    """Draw geometric means with 95 % intervals.
+
+    Args:
+        panels: title -> setting -> method -> one distance per problem; as many panels
+            as fill two or more rows. A method is drawn if every setting of the panel
+            has it.
+        columns: panels in a row, at least 2.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: if the panels do not fill the last row.
+    """
     rows = -(-len(panels) // columns)
     fig, axes = plt.subplots(rows, columns, figsize=(7, 2.6 * rows + 0.5), sharey=True)
     for axis, (title, settings) in zip(axes.flat, panels.items(), strict=True):
-        methods = [name for name in LOOK if all(name in row for row in settings.values())]
+        methods = [
+            name for name in LOOK if all(name in row for row in settings.values())
+        ]
         for k, name in enumerate(methods):
-            found = [geometric_mean_and_interval(row[name]) for row in settings.values()]
+            found = [
+                geometric_mean_and_interval(row[name]) for row in settings.values()
+            ]
             means, *halves = np.array(found).T
             places = np.arange(len(settings)) + 0.12 * (k - (len(methods) - 1) / 2)
             colour, mark = LOOK[name]
             axis.errorbar(
-                places, means, halves, fmt=mark, color=colour, capsize=2, ms=5, label=name
+                places,
+                means,
+                halves,
+                fmt=mark,
+                color=colour,
+                capsize=2,
+                ms=5,
+                label=name,
             )
         axis.set_xticks(range(len(settings)), list(settings))
         axis.set(title=title, yscale="log")
     for axis in axes[:, 0]:
         axis.set_ylabel("distance to the posterior")
-    fig.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncol=6)
+    fig.legend(
+        *axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncol=6
+    )
     return fig
 
 
-# --- images --------------------------------------------------------------------------------------
+# --- images ---------------------------------------------------------------------------
 
 
 def judged_figure(
     tables: Mapping[str, Mapping[str, np.ndarray]], labels: Mapping[str, str]
 ) -> Figure:
-    """Draw one panel a measure and one row a method: every image and task, mean, 95 % interval.
+    """Draw one panel per measure and one row per method.
+
+    Each row has a dot for every image and task, their mean and its 95 % interval.
 
     Args:
-        tables: method -> measure -> one number an image and task.
-        labels: measure -> label of its axis.
+        tables: method -> measure -> one number per image and task.
+        labels: measure -> label of its axis; at least two measures.
+
+    Returns:
+        The figure; coverage has a line at 0.9.
     """
     fig, axes = plt.subplots(1, len(labels), figsize=(7, 3.2), sharey=True)
     names = list(tables)[::-1]
@@ -238,9 +347,18 @@ def judged_figure(
         for place, name in enumerate(names):
             values = np.asarray(tables[name][measure]).ravel()
             mean, half = mean_and_half_interval(values)
-            axis.plot(values, np.full(len(values), place), ".", color="#999999", ms=4, alpha=0.7)
+            axis.plot(
+                values,
+                np.full(len(values), place),
+                ".",
+                color="#999999",
+                ms=4,
+                alpha=0.7,
+            )
             colour, mark = LOOK[name]
-            axis.errorbar(mean, place, xerr=half, fmt=mark, color=colour, capsize=3, ms=6)
+            axis.errorbar(
+                mean, place, xerr=half, fmt=mark, color=colour, capsize=3, ms=6
+            )
         axis.set_yticks(range(len(names)), names)
         axis.set_xlabel(label)
         if measure == "coverage":
@@ -248,11 +366,19 @@ def judged_figure(
     return fig
 
 
-def restoration_figure(found: Mapping[str, Mapping[str, Tensor]], samples: int = 3) -> Figure:
-    """Draw one panel a task: truth and observation above, then samples, one row a method.
+def restoration_figure(
+    found: Mapping[str, Mapping[str, Tensor]], samples: int = 3
+) -> Figure:
+    """Draw one panel per task: truth and observation, then samples, a row per method.
 
-    `found[task]` has "truth" and "observation" (images, channels, side, side) and, for each method,
-    (images, samples, channels, side, side); the first image is drawn.
+    Args:
+        found: task -> "truth" and "observation" (images, channels, side, side) and, for
+            each method, (images, samples, channels, side, side), in [-1, 1]; the first
+            image is drawn. At least two tasks.
+        samples: how many of each method.
+
+    Returns:
+        The figure.
     """
     fig, axes = plt.subplots(1, len(found), figsize=(7, 3.7))
     for axis, (task, parts) in zip(axes, found.items(), strict=True):
@@ -265,7 +391,16 @@ def restoration_figure(found: Mapping[str, Mapping[str, Tensor]], samples: int =
 
 
 def uncertainty_figure(found: Mapping[str, Tensor], methods: Sequence[str]) -> Figure:
-    """Draw for one image each method's mean, its error, and the spread of its samples."""
+    """Draw for one image each method's mean, its error, and the spread of its samples.
+
+    Args:
+        found: as one task of `restoration_figure`; of the first image, one channel is
+            drawn.
+        methods: which to draw, at least two.
+
+    Returns:
+        The figure, one row per method.
+    """
     fig, axes = plt.subplots(len(methods), 5, figsize=(7, 1.5 * len(methods)))
     titles = ("truth", "observation", "mean of 19", "actual error", "claimed spread")
     truth = found["truth"][0]
@@ -289,7 +424,15 @@ def uncertainty_figure(found: Mapping[str, Tensor], methods: Sequence[str]) -> F
 
 
 def gallery_figure(kept: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
-    """Draw one column an image and one row a method; `kept[data]` as `unpacked_pictures` gives."""
+    """Draw one panel per data set: a column per image, a row per method.
+
+    Args:
+        kept: data set -> what `unpacked_pictures` returns; if empty, the figure says
+            so.
+
+    Returns:
+        The figure.
+    """
     if not kept:  # no larger profile has been run
         fig, axis = plt.subplots(figsize=(7, 1))
         axis.text(0.5, 0.5, "no larger profile has been run yet", ha="center")
@@ -303,8 +446,10 @@ def gallery_figure(kept: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     return fig
 
 
-def _mosaic(axis: Axes, rows: Sequence[Sequence[Tensor]], labels: Sequence[str]) -> None:
-    """Draw images (channels, side, side) in rows and columns, with labels to the left."""
+def _mosaic(
+    axis: Axes, rows: Sequence[Sequence[Tensor]], labels: Sequence[str]
+) -> None:
+    """Draw images (channels, side, side) in rows and columns, labels to the left."""
     side = rows[0][0].shape[-1]
     step, columns = side + max(1, side // 8), max(map(len, rows))
     sheet = torch.ones(3, step * len(rows), step * columns)

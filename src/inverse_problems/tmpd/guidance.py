@@ -1,18 +1,19 @@
-"""The methods that TMPD is compared with, as their papers define them, as scores for any sampler.
+"""The methods that TMPD is compared with, as their papers define them, for any sampler.
 
-All of them add to the score a guidance J^T H^T w with J = d x_hat / d u, and differ in the weights
-w of the residual y - H x_hat:
+All of them add to the score a guidance J^T H^T w with J = d x_hat / d u, and differ in
+the weights w of the residual y - H x_hat:
 
-- DPS (Chung et al., ICLR 2023, arXiv 2209.14687, algorithm 1) takes a step of fixed size against
-  the gradient of |y - H x_hat|, so w is the residual over its norm, times a tuned constant;
+- DPS (Chung et al., ICLR 2023, arXiv 2209.14687, algorithm 1) takes a step of fixed
+  size against the gradient of |y - H x_hat|, so w is the residual over its norm, times
+  a tuned constant;
 - its likelihood form takes w = residual / sigma^2: the covariance of x_0 is set to 0;
 - PiGDM (Song et al., ICLR 2023) sets it to r^2 I with r depending on the time only;
 - the exact guidance of a Gaussian mixture is known in closed form.
 
-Some of these are defined as a shift of a sampler's step rather than as a score. The ancestral
-sampler draws the next state around a u + b x_hat, with factors a and b of the process, so a shift d
-of the step is a shift d / b of x_hat, and that is a score by Tweedie's formula. One sampler thus
-serves all methods.
+Some of these are defined as a shift of a sampler's step rather than as a score. The
+ancestral sampler draws the next state around a u + b x_hat, with factors a and b of the
+process, so a shift d of the step is a shift d / b of x_hat, and that is a score by
+Tweedie's formula. One sampler thus serves all methods.
 """
 
 from math import prod
@@ -39,19 +40,38 @@ def dps(
 ) -> Score:
     """Return the score with which an ancestral step is DPS's step.
 
-    u_{k-1} = (unconditional ancestral step from u_k) - step * grad |y - H x_hat(u_k)|, with one
-    norm for each image. (The released code takes one norm over the whole batch; its authors run
-    batches of one image.) Use it with the ancestral sampler on the same grid.
+    u_{k-1} = (unconditional ancestral step from u_k) - step * grad |y - H x_hat(u_k)|,
+    with one norm per image. (The released code takes one norm over the whole batch; its
+    authors run batches of one image.) Use it with the ancestral sampler on the same
+    grid.
 
     Args:
         score: of the noisy images of the prior.
         process: the forward process.
         operator: H.
         y: observations, (batch, *observation) or (*observation).
-        step: zeta, or one for each image. The released settings for 1000 steps and images in
-            [-1, 1] are 0.3 (super-resolution, deblurring) to 1.0 (the default of the code).
+        step: zeta, one for all images or one per image, (batch,). The released settings
+            for 1000 steps and images in [-1, 1] are 0.3 (super-resolution, deblurring)
+            to 1.0 (the default of the code).
         grid: the sampler's times, descending.
         moments: the moments where they are known in closed form.
+
+    Returns:
+        guided(u, t). It raises ValueError at the last time of the grid, from which no
+        step leads; other times are taken for the nearest of the grid.
+
+    Examples:
+        >>> from src.common.diffusion.processes import LinearVP
+        >>> from src.common.diffusion.samplers import ancestral, time_grid
+        >>> from src.common.images.operators import MatrixOperator
+        >>> process, first = LinearVP(), MatrixOperator(torch.tensor([[1.0, 0.0]]))
+        >>> y, grid = torch.tensor([2.0]), time_grid(25)
+        >>> guided = dps(lambda u, t: -u, process, first, y, step=0.3, grid=grid)
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> state = process.start((100, 2), generator, torch.float64)
+        >>> drawn = ancestral(process, guided, state, grid, generator)
+        >>> float(drawn[:, 0].mean().round())
+        2.0
     """
     moments = autodiff_moments(score, process) if moments is None else moments
     steps = torch.as_tensor(step, dtype=torch.float64)
@@ -73,9 +93,17 @@ def dps_continuous(
     *,
     moments: Moments | None = None,
 ) -> Score:
-    """Return score - strength * grad |y - H x_hat|: DPS for a stochastic differential equation.
+    """Return score - strength * grad |y - H x_hat|: DPS for a differential equation.
 
-    On N Euler-Maruyama steps `strength` = N zeta makes a step of beta(t) zeta (arguments as `dps`).
+    On N Euler-Maruyama steps `strength` = N zeta makes a step of beta(t) zeta.
+
+    Args:
+        score: of the noisy images of the prior.
+        process: the forward process.
+        operator: H.
+        y: observations, (batch, *observation) or (*observation).
+        strength: one for all images, or one per image, (batch,).
+        moments: the moments where they are known in closed form.
     """
     moments = autodiff_moments(score, process) if moments is None else moments
     strengths = torch.as_tensor(strength, dtype=torch.float64)
@@ -97,14 +125,28 @@ def dps_likelihood(
     *,
     moments: Moments | None = None,
 ) -> Score:
-    """Return score + J^T H^T (y - H x_hat) / sigma^2: the clean image taken for certain."""
+    """Return score + J^T H^T (y - H x_hat) / sigma^2: x_hat is taken for certain.
+
+    Args:
+        score: of the noisy images of the prior.
+        process: the forward process.
+        operator: H.
+        y: observations, (batch, *observation) or (*observation).
+        sigma: standard deviation of the observation's noise, above 0.
+        moments: the moments where they are known in closed form.
+
+    Raises:
+        ValueError: for a sigma that is not positive.
+    """
     if sigma <= 0:
         raise ValueError(f"sigma must be positive, not {sigma}")
     moments = autodiff_moments(score, process) if moments is None else moments
 
     def guided(u: Tensor, t: Tensor) -> Tensor:
         found = moments(u, t)
-        return found.score + _pulled(found, operator, (y - operator.A(found.mean)) / sigma**2)
+        return found.score + _pulled(
+            found, operator, (y - operator.A(found.mean)) / sigma**2
+        )
 
     return guided
 
@@ -120,11 +162,11 @@ def pigdm(
     grid: Float[Tensor, " times"] | None = None,
     moments: Moments | None = None,
 ) -> Score:
-    """Return the score guided by PiGDM: the covariance of x_0 given u is taken to be r^2 I.
+    """Return the score guided by PiGDM: the covariance of x_0 given u is r^2 I.
 
-    r^2 = std^2 p / (std^2 + mean^2 p) with p the assumed variance of a pixel: what it would be if
-    the prior were N(0, p I). With p = 1, r^2 is std^2 for a variance-preserving process, and
-    std^2 / (1 + std^2) for a variance-exploding one.
+    r^2 = std^2 p / (std^2 + mean^2 p) with p the assumed variance of a pixel: what it
+    would be if the prior were N(0, p I). With p = 1, r^2 is std^2 for a
+    variance-preserving process, and std^2 / (1 + std^2) for a variance-exploding one.
 
     Args:
         score: of the noisy images of the prior.
@@ -132,14 +174,35 @@ def pigdm(
         operator: H, with its singular values.
         y: observations, (batch, *observation) or (*observation).
         sigma: standard deviation of the observation's noise, at least 0.
-        prior_variance: p.
-        grid: None adds the guidance to the score. With the times of an ancestral sampler, its step
-            is the paper's algorithm 1 with eta = 1: the unconditional step, plus mean(t) r^2 times
-            the guidance.
+        prior_variance: p, above 0.
+        grid: None adds the guidance to the score. With the times of an ancestral
+            sampler, its step is the paper's algorithm 1 with eta = 1: the unconditional
+            step, plus mean(t) r^2 times the guidance.
         moments: the moments where they are known in closed form.
+
+    Returns:
+        guided(u, t). With a grid it raises ValueError at the last time, as `dps` does.
+
+    Raises:
+        ValueError: for a negative sigma, or a variance that is not positive.
+
+    Examples:
+        For a standard normal prior the assumption is true, and the guidance exact.
+
+        >>> from src.common.diffusion.processes import LinearVP
+        >>> from src.common.images.operators import MatrixOperator
+        >>> process, first = LinearVP(), MatrixOperator(torch.tensor([[1.0, 0.0]]))
+        >>> prior, y = GaussianMixture.isotropic(torch.zeros(1, 2), 1.0), torch.ones(1)
+        >>> guided = pigdm(prior.score_under(process), process, first, y, 0.5)
+        >>> exact = exact_guidance(prior, process, first.matrix(), y, 0.5)
+        >>> u, t = torch.ones(1, 2).double(), torch.tensor(0.5)
+        >>> torch.allclose(guided(u, t), exact(u, t))
+        True
     """
     if sigma < 0 or prior_variance <= 0:
-        raise ValueError(f"need sigma >= 0 and prior_variance > 0: {sigma}, {prior_variance}")
+        raise ValueError(
+            f"need sigma >= 0 and prior_variance > 0: {sigma}, {prior_variance}"
+        )
     moments = autodiff_moments(score, process) if moments is None else moments
     singular = operator.singular_values()
 
@@ -147,7 +210,9 @@ def pigdm(
         found = moments(u, t)
         variance, factor = process.std(t) ** 2, process.mean(t)
         assumed = variance * prior_variance / (variance + factor**2 * prior_variance)
-        residual = (y - operator.A(found.mean)).expand(len(u), *operator.observation_shape)
+        residual = (y - operator.A(found.mean)).expand(
+            len(u), *operator.observation_shape
+        )
         cotangent = _through_spectrum(operator, singular, residual, assumed, sigma)
         pulled = found.pull(cotangent)
         if grid is None:
@@ -165,11 +230,23 @@ def exact_guidance(
     y: Float[Tensor, " observations"],
     sigma: float,
 ) -> Score:
-    """Return the exact score of p(u_t | y): that of the posterior mixture under the process."""
+    """Return the exact score of p(u_t | y): that of the posterior mixture.
+
+    Args:
+        prior: the law of x_0.
+        process: the forward process.
+        matrix: H, (observations, dim).
+        y: one observation, (observations,).
+        sigma: standard deviation of the observation's noise, at least 0.
+
+    Raises:
+        ValueError: from `GaussianMixture.posterior`, for a negative sigma, or for an
+            observation without noise part of which has no variance.
+    """
     return prior.posterior(matrix, y, sigma).score_under(process)
 
 
-# --- shared steps ------------------------------------------------------------------------------
+# --- shared steps ---------------------------------------------------------------------
 
 
 def _unit(residual: Tensor) -> Tensor:
@@ -183,7 +260,7 @@ def _pulled(found: TweedieMoments, operator: LinearOperator, weights: Tensor) ->
 
 
 def _as_score(process: Process, grid: Tensor, t: Tensor, shift: Tensor) -> Tensor:
-    """Return what to add to the score at t so that the ancestral step moves by `shift`."""
+    """Return what to add to the score at t to move the ancestral step by `shift`."""
     place = int((grid - t.to(grid)).abs().argmin())
     if place + 1 >= len(grid):
         raise ValueError("the last time of the grid has no step")
@@ -193,9 +270,13 @@ def _as_score(process: Process, grid: Tensor, t: Tensor, shift: Tensor) -> Tenso
 
 
 def _through_spectrum(
-    operator: LinearOperator, singular: Tensor, residual: Tensor, assumed: Tensor, sigma: float
+    operator: LinearOperator,
+    singular: Tensor,
+    residual: Tensor,
+    assumed: Tensor,
+    sigma: float,
 ) -> Tensor:
-    """Return H^T (assumed H H^T + sigma^2 I)^{-1} residual by the singular values of H."""
+    """Return H^T (assumed H H^T + sigma^2 I)^{-1} residual by singular values of H."""
     seen = operator.U_adjoint(residual)
     singular = singular.to(seen)
     power = per_image(assumed, seen) * singular**2 + sigma**2

@@ -1,11 +1,12 @@
-"""Restoration of images with a learned prior: quality, diversity and honesty of every method.
+"""Restoration of images with a learned prior: quality, diversity and honesty.
 
-Every method restores the same test images from the same observations, with the same network, grid
-and noise, and draws `SAMPLES` = 19 restorations of each. Nineteen, because of what their smallest
-and largest values say: if the truth and the samples are independent draws of one law, the truth is
-equally likely to have any of the 20 ranks, so it lies between the extremes with probability
-18 / 20 = 0.9. The share of pixels where it does measures, without any fit, whether a method is as
-uncertain as it should be.
+Every method restores the same test images from the same observations, with the same
+network, grid and noise, and draws `SAMPLES` = 19 restorations of each. Nineteen,
+because of what their smallest and largest values say: if the truth and the samples are
+independent draws from one law, the truth is equally likely to have any of the 20 ranks,
+so it lies between the extremes with probability 18 / 20 = 0.9. The share of pixels
+where it does measures, without any fit, whether a method is as uncertain as it should
+be.
 """
 
 import math
@@ -21,7 +22,11 @@ from src.common.diffusion.processes import Process, Score
 from src.common.diffusion.samplers import ancestral, time_grid
 from src.common.images.blur import Blur, gaussian_kernel
 from src.common.images.feature_network import FeatureNetwork, features
-from src.common.images.models import ImageRecipe, load_image_classifier, load_image_model
+from src.common.images.models import (
+    ImageRecipe,
+    load_image_classifier,
+    load_image_model,
+)
 from src.common.images.operators import AveragePooling, Inpainting, LinearOperator
 from src.common.images.quality import psnr, ssim
 from src.common.images.sets import ImageSet, image_set
@@ -40,12 +45,13 @@ class Restoration:
     """What is restored, and with how much effort; every field is a JSON value.
 
     Attributes:
-        task: one of `TASKS`: the right half of the image is hidden; squares of pixels are averaged
-            (4 x 4, or 2 x 2 for images of 8 x 8); the image is blurred by a Gaussian.
+        task: one of `TASKS`: the right half of the image is hidden; squares of pixels
+            are averaged (4 x 4, or 2 x 2 for images of 8 x 8); the image is blurred by
+            a Gaussian.
         sigma: noise of the observation, on the scale on which pixels are in [-1, 1].
         steps: of the ancestral sampler, one network evaluation each.
         images: how many test images.
-        first: the first of them.
+        first: index of the first of them.
     """
 
     task: str
@@ -61,7 +67,7 @@ class ImagePrior:
 
     Attributes:
         recipe: of the denoiser.
-        weights: of it, packed.
+        weights: of the denoiser, packed as text.
         process: that it was trained for.
     """
 
@@ -70,12 +76,20 @@ class ImagePrior:
     process: Process
 
     def network(self, device: str = "cpu") -> torch.nn.Module:
-        """Return the denoiser."""
+        """Return the denoiser.
+
+        Args:
+            device: where to put it.
+        """
         return load_image_model(self.recipe, self.weights, device)
 
 
 def degradation(task: str, shape: tuple[int, ...]) -> LinearOperator:
-    """Return the operator of a task for images (channels, height, width).
+    """Return the operator of a task.
+
+    Args:
+        task: one of `TASKS`.
+        shape: of an image, (channels, height, width), square.
 
     Raises:
         ValueError: for an unknown task.
@@ -102,17 +116,23 @@ def restore(
     seed: int,
     dps_step: float = 1.0,
 ) -> Float[Tensor, "batch channels height width"]:
-    """Draw one restoration of each observation; equal seeds give every method equal noise.
+    """Draw one restoration of each observation.
+
+    Equal seeds give every method equal noise.
 
     Args:
         method: one of `METHODS`.
         network: the prior's denoiser, trained for `process`.
         process: whose state is the noisy image.
         operator: H.
-        y: observations.
+        y: observations, (batch, *observation).
         setting: noise and steps.
         seed: of the sampler.
-        dps_step: DPS's step size; no other method looks at it.
+        dps_step: DPS's step size; the other methods do not use it.
+
+    Returns:
+        Images with pixels in about [-1, 1], not clipped, (batch, channels, height,
+        width).
 
     Raises:
         ValueError: for an unknown method.
@@ -138,7 +158,9 @@ def _guided(
     dps_step: float,
 ) -> Score:
     if method == "TMPD":
-        return tmpd(score, process, operator, y, sigma, "full", chunk_size=16, floor=_FLOOR)
+        return tmpd(
+            score, process, operator, y, sigma, "full", chunk_size=16, floor=_FLOOR
+        )
     if method == "TMPD, row sums":
         return tmpd(score, process, operator, y, sigma, "row_sum", floor=_FLOOR)
     if method == "PiGDM":
@@ -154,7 +176,17 @@ def observe(
     sigma: float,
     seed: int,
 ) -> Tensor:
-    """Return noisy observations of images, the same for every method."""
+    """Return noisy observations of images, the same for every method.
+
+    Args:
+        images: (images, channels, height, width).
+        operator: H.
+        sigma: standard deviation of the noise.
+        seed: of the noise.
+
+    Returns:
+        (images, *observation).
+    """
     clean = operator.A(images)
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(clean.shape, generator=generator, dtype=clean.dtype)
@@ -170,21 +202,31 @@ def restore_images(
     dps_step: float = 1.0,
     device: str = "cpu",
 ) -> dict[str, list[float]]:
-    """Restore test images `SAMPLES` times each, and judge the restorations: a unit of a run.
+    """Restore test images `SAMPLES` times each and judge the results: a unit of a run.
 
     Args:
         prior: what images look like.
-        classifier: packed weights of the classifier in whose features distances are taken.
-        setting, method, dps_step, device: see `restore`.
+        classifier: packed weights of the classifier in whose features distances are
+            taken.
+        setting: task, noise, steps and images.
+        method: one of `METHODS`.
         seed: of the observations and of the sampler.
+        dps_step: DPS's step size; the other methods do not use it.
+        device: of the networks and images.
 
     Returns:
-        For each image what `judge` returns.
+        What `judge` returns: measure -> one number per image.
+
+    Raises:
+        ValueError: for an unknown task or method.
+        BookError: if the files of the data set cannot be had.
     """
     recipe, found = prior.recipe, image_set(prior.recipe.data)
     truth = found.test[setting.first : setting.first + setting.images].to(device)
     known = (prior.network(device), prior.process, setting)
-    judge_by = load_image_classifier(recipe.shape, found.number_of_classes, classifier, device)
+    judge_by = load_image_classifier(
+        recipe.shape, found.number_of_classes, classifier, device
+    )
     samples = sample_restorations(*known, method, truth, seed, dps_step)
     return judge(samples, truth, judge_by, varying_pixels(found).to(device))
 
@@ -198,7 +240,23 @@ def sample_restorations(
     seed: int,
     dps_step: float = 1.0,
 ) -> Float[Tensor, "images samples channels height width"]:
-    """Return `SAMPLES` restorations of each image from one observation of it."""
+    """Return `SAMPLES` restorations of each image from one observation of it.
+
+    Args:
+        network: the prior's denoiser, trained for `process`.
+        process: whose state is the noisy image.
+        setting: task, noise and steps.
+        method: one of `METHODS`.
+        truth: the images, (images, channels, height, width).
+        seed: of the observations; the sampler has the next one.
+        dps_step: DPS's step size; the other methods do not use it.
+
+    Returns:
+        (images, SAMPLES, channels, height, width).
+
+    Raises:
+        ValueError: for an unknown task or method.
+    """
     operator = degradation(setting.task, tuple(truth.shape[1:])).to(truth)
     y = observe(truth, operator, setting.sigma, seed).repeat_interleave(SAMPLES, 0)
     drawn = restore(method, network, process, operator, y, setting, seed + 1, dps_step)
@@ -206,7 +264,14 @@ def sample_restorations(
 
 
 def varying_pixels(images: ImageSet) -> Tensor:
-    """Return where the training images differ (channels, height, width): corners never do."""
+    """Return where the training images differ: corners, for one, never do.
+
+    Args:
+        images: a set of images.
+
+    Returns:
+        Booleans, (channels, height, width).
+    """
     return images.train.std(0) > 0.05
 
 
@@ -217,15 +282,22 @@ def judge(
     network: FeatureNetwork,
     varying: Tensor,
 ) -> dict[str, list[float]]:
-    """Return for each image how good its restorations are.
+    """Return how good the restorations of each image are.
+
+    Args:
+        samples: (images, samples, channels, height, width), at least two samples.
+        truth: (images, channels, height, width), in [-1, 1].
+        network: the classifier in whose features distances are taken.
+        varying: booleans (channels, height, width), of `varying_pixels`.
 
     Returns:
+        measure -> one number per image:
         psnr: of the mean of the samples, in decibels.
         ssim: of single samples, their mean.
-        feature: distance of single samples to the truth in the features of the classifier.
-        coverage: share of the varying pixels between the smallest and the largest sample.
+        feature: mean distance of samples to the truth in the classifier's features.
+        coverage: share of varying pixels whose truth is between the extreme samples.
         spread: standard deviation of the samples, mean over the varying pixels.
-        stable: share of samples that are finite and stay within [-2, 2] on average of squares.
+        stable: share of samples that are finite and whose mean square is below 4.
     """
     stable = samples.flatten(2).square().mean(2) < 4  # comparisons with nan are false
     kept = samples.nan_to_num(0.0, 1.0, -1.0).clamp(-1, 1)
@@ -234,7 +306,8 @@ def judge(
     alike = ssim(kept.flatten(0, 1), truth.repeat_interleave(count, 0), window=window)
     away = features(network, kept.flatten(0, 1)).unflatten(0, (-1, count))
     distance = (away - features(network, truth)[:, None]).norm(dim=2)
-    # Values at the ends of the range: a truth of exactly -1 is inside if a sample goes below it.
+    # Values at the ends of the range: a truth of exactly -1 is inside if a sample goes
+    # below it.
     inside = (samples.amin(1) <= truth) & (truth <= samples.amax(1))
     columns = {
         "psnr": psnr(kept.mean(1), truth),
@@ -257,19 +330,42 @@ def tune_dps(
     """Return the mean PSNR of single DPS samples for each candidate step size.
 
     Use other images than those that are reported.
+
+    Args:
+        prior: what images look like.
+        setting: task, noise, steps and images.
+        candidates: step sizes.
+        seed: of the observations and of the sampler.
+        device: of the network and images.
+
+    Returns:
+        "steps": the candidates; "psnr": in decibels, in the same order.
+
+    Raises:
+        ValueError: for an unknown task.
+        BookError: if the files of the data set cannot be had.
     """
-    truth = image_set(prior.recipe.data).test[setting.first : setting.first + setting.images]
+    truth = image_set(prior.recipe.data).test[
+        setting.first : setting.first + setting.images
+    ]
     truth, network = truth.to(device), prior.network(device)
     operator = degradation(setting.task, tuple(truth.shape[1:])).to(truth)
     y = observe(truth, operator, setting.sigma, seed)
     values = []
     for step in candidates:
-        drawn = restore("DPS", network, prior.process, operator, y, setting, seed + 1, step)
-        values.append(float(psnr(drawn.nan_to_num(0.0, 1.0, -1.0).clamp(-1, 1), truth).mean()))
+        drawn = restore(
+            "DPS", network, prior.process, operator, y, setting, seed + 1, step
+        )
+        values.append(
+            float(psnr(drawn.nan_to_num(0.0, 1.0, -1.0).clamp(-1, 1), truth).mean())
+        )
     return {"steps": list(candidates), "psnr": values}
 
 
 def _rounded(values: Tensor) -> list[float]:
-    """Return plain numbers; an infinite PSNR becomes that of one grey level out of 256."""
+    """Return plain numbers, NaN as 0.
+
+    An infinite PSNR becomes that of one grey level out of 256.
+    """
     largest = 20 * math.log10(255)
     return [round(min(float(v), largest) if v == v else 0.0, 6) for v in values]

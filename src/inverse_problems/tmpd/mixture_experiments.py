@@ -1,9 +1,10 @@
-"""Experiments on mixture priors: distance to the exact posterior, DPS's constant, stability.
+"""Experiments on mixture priors: distance to the posterior, DPS's constant, stability.
 
-Each function is one unit of the chapter's run: plain numbers in, plain numbers out. All methods of
-a unit get the same problems, the same number of steps and (but for DDRM, which has a sampler of its
-own) the ancestral sampler, DPS's. The distance is the sliced Wasserstein-1 distance of the samples
-to as many exact posterior samples, one number a problem; `floor` is that of two sets of exact ones.
+Each function is one unit of the chapter's run: plain numbers in, plain numbers out. All
+methods of a unit get the same problems, the same number of steps and the ancestral
+sampler, which is DPS's (except DDRM, which has a sampler of its own). The distance is
+the sliced Wasserstein-1 distance of the samples to as many exact posterior samples, one
+number per problem; `floor` is that between two sets of exact samples.
 """
 
 import hashlib
@@ -18,7 +19,12 @@ from src.common.diffusion.processes import Process, Score
 from src.common.diffusion.samplers import ancestral, euler_maruyama, time_grid
 from src.common.statistics.sample_distances import random_directions, sliced_wasserstein
 from src.inverse_problems.tmpd.ddrm import ddrm
-from src.inverse_problems.tmpd.guidance import dps, dps_continuous, dps_likelihood, pigdm
+from src.inverse_problems.tmpd.guidance import (
+    dps,
+    dps_continuous,
+    dps_likelihood,
+    pigdm,
+)
 from src.inverse_problems.tmpd.mixture_problems import (
     MixtureProblems,
     MixtureSetting,
@@ -38,10 +44,20 @@ STEPS_OF_DPS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """The grid on which DPS's constant is tuned."""
 
 LARGEST = 1e6
-"""Distances above this one, and those of samples that are no numbers, are given as this one."""
+"""Distances above this one, and of samples that are not finite, become this one."""
 
-# Also known: "pigdm discrete", "dps likelihood", "dps continuous" (strength: steps * dps_step).
-METHODS = ("exact", "full", "diagonal", "row_sum", "pigdm", "dps", "dps published", "ddrm")
+# Also known: "pigdm discrete", "dps likelihood", "dps continuous" (strength: steps *
+# dps_step).
+METHODS = (
+    "exact",
+    "full",
+    "diagonal",
+    "row_sum",
+    "pigdm",
+    "dps",
+    "dps published",
+    "ddrm",
+)
 DDRM_ETA = 0.85
 
 
@@ -51,10 +67,11 @@ class Budget:
 
     Attributes:
         process: "vp" or "ve".
-        samples: of each problem.
+        samples: per problem.
         steps: of the sampler.
         directions: of the sliced distance.
-        sampler: "ancestral" or "euler_maruyama" (not for DPS, which is defined by its step).
+        sampler: "ancestral" or "euler_maruyama" (not for DPS, which is defined by its
+            step). Every name but "ancestral" is taken for "euler_maruyama".
         double: compute in double precision.
     """
 
@@ -73,30 +90,51 @@ def compare(
     dps_step: float = PUBLISHED_STEP,
     methods: tuple[str, ...] | list[str] = METHODS,
 ) -> dict[str, list[float]]:
-    """Return each method's distance to the posterior, one number a problem, and the floor.
+    """Return each method's distance to the posterior.
 
     Args:
         setting: what the problems are like.
         budget: how much is computed.
         seed: of the problems and of the samplers.
         dps_step: DPS's constant, tuned on other problems.
-        methods: some of METHODS.
+        methods: some of METHODS, or of the methods named above it.
+
+    Returns:
+        method -> one distance per problem; and "floor".
+
+    Raises:
+        ValueError: from `draw`, for an unknown method or process.
     """
     problems = draw_problems(setting, _generator(seed, "problems", setting))
     ruler = _Ruler(problems, budget, seed)
     found = {"floor": ruler.floor()}
     for method in methods:
         # The same noise for all methods: their differences are paired.
-        samples = draw(problems, budget, method, _generator(seed, "sampler", setting), dps_step)
+        samples = draw(
+            problems, budget, method, _generator(seed, "sampler", setting), dps_step
+        )
         eta = DDRM_ETA if method == "ddrm" else None
         found[method] = ruler.distances(samples, eta)
     return found
 
 
 def sensitivity(
-    setting: MixtureSetting, budget: Budget, seed: int, steps: list[float] | tuple[float, ...]
+    setting: MixtureSetting,
+    budget: Budget,
+    seed: int,
+    steps: list[float] | tuple[float, ...],
 ) -> dict[str, list[list[float]]]:
-    """Return DPS's distances for each constant of `steps`, (constants, problems)."""
+    """Return DPS's distances for each constant.
+
+    Args:
+        setting: what the problems are like.
+        budget: how much is computed.
+        seed: of the problems and of the samplers.
+        steps: the constants.
+
+    Returns:
+        "dps": distances, (constants, problems); "floor": one row, (1, problems).
+    """
     problems = draw_problems(setting, _generator(seed, "problems", setting))
     ruler = _Ruler(problems, budget, seed)
     rows = []
@@ -113,19 +151,35 @@ def stability(
     dps_step: float = PUBLISHED_STEP,
     methods: tuple[str, ...] | list[str] = METHODS,
 ) -> dict[str, list[float]]:
-    """Return the share of each method's samples that are stable, one number a problem.
+    """Return the share of each method's samples that are stable.
 
-    A sample is stable if its coordinates are finite numbers and its squared distance to the mean
-    of the prior is at most 3 times the mean one of the prior's samples. (The farthest components
-    are at 2 times; the definition was written before any result was seen.) It says whether a
-    sampler blows up, not whether it is right.
+    A sample is stable if its coordinates are finite numbers and its squared distance to
+    the mean of the prior is at most 3 times the mean of this square over the prior's
+    samples. (The farthest components are at 2 times; the definition was written before
+    any result was seen.) The share says whether a sampler blows up, not whether it is
+    right.
+
+    Args:
+        setting: what the problems are like.
+        budget: how much is computed.
+        seed: of the problems and of the samplers.
+        dps_step: DPS's constant.
+        methods: some of METHODS.
+
+    Returns:
+        method -> one share in [0, 1] per problem.
+
+    Raises:
+        ValueError: from `draw`, for an unknown method or process.
     """
     problems = draw_problems(setting, _generator(seed, "problems", setting))
     rest = (setting.dim - problems.means.shape[2]) * setting.variance
     usual = problems.means.square().sum(2).mean() + setting.dim * setting.variance
     found = {}
     for method in methods:
-        samples = draw(problems, budget, method, _generator(seed, "sampler", setting), dps_step)
+        samples = draw(
+            problems, budget, method, _generator(seed, "sampler", setting), dps_step
+        )
         sizes = samples.double().square().sum(2) + rest
         # A comparison with NaN is false, so samples that are no numbers are not stable.
         found[method] = (sizes <= 3 * usual).double().mean(1).tolist()
@@ -139,7 +193,18 @@ def draw(
     generator: torch.Generator,
     dps_step: float = PUBLISHED_STEP,
 ) -> Tensor:
-    """Return a method's samples in the problems' coordinates, (problem, samples, r)."""
+    """Return a method's samples in the problems' coordinates, (problem, samples, r).
+
+    Args:
+        problems: the random problems.
+        budget: how much is computed.
+        method: one of METHODS, or of the methods named above it.
+        generator: source of the start and of the noise.
+        dps_step: DPS's constant; the other methods do not use it.
+
+    Raises:
+        ValueError: for an unknown method or process.
+    """
     dtype = torch.float64 if budget.double else torch.float32
     process = forward_process(budget.process, problems.setting.dim)
     count, _, r = problems.means.shape
@@ -148,9 +213,13 @@ def draw(
     if method == "ddrm":
         score, operator, y = _pieces(problems, process, budget.samples, dtype)
         sigma = problems.setting.sigma
-        drawn = ddrm(process, score, operator, y, sigma, state, grid, generator, eta=DDRM_ETA)
+        drawn = ddrm(
+            process, score, operator, y, sigma, state, grid, generator, eta=DDRM_ETA
+        )
     else:
-        score = guided_score(problems, process, method, budget.samples, dtype, grid, dps_step)
+        score = guided_score(
+            problems, process, method, budget.samples, dtype, grid, dps_step
+        )
         sampler = ancestral if budget.sampler == "ancestral" else euler_maruyama
         drawn = sampler(process, score, state, grid, generator)
     return drawn.unflatten(0, (count, budget.samples))
@@ -165,7 +234,24 @@ def guided_score(
     grid: Tensor,
     dps_step: float = PUBLISHED_STEP,
 ) -> Score:
-    """Return a method's score of all problems' samples at once, (problem sample) rows."""
+    """Return a method's score for the samples of all problems at once.
+
+    Args:
+        problems: the random problems.
+        process: the forward process.
+        method: one of METHODS but "ddrm", or of the methods named above it.
+        samples: rows of the batch per problem.
+        dtype: of the computation.
+        grid: the sampler's times.
+        dps_step: DPS's constant; the other methods do not use it.
+
+    Returns:
+        score(u, t) for u (problem * samples, r).
+
+    Raises:
+        ValueError: for an unknown method, from `tmpd`, whose forms are the last names
+            tried.
+    """
     if method == "exact":
         return posterior_score(problems, process, samples, dtype)
     score, operator, y = _pieces(problems, process, samples, dtype)
@@ -210,7 +296,7 @@ def _grid(budget: Budget) -> Tensor:
 
 
 class _Ruler:
-    """Measures samples of every problem against exact ones, along the same directions."""
+    """Measures samples of all problems against exact ones, in the same directions."""
 
     def __init__(self, problems: MixtureProblems, budget: Budget, seed: int) -> None:
         self._problems, self._budget, self._seed = problems, budget, seed
@@ -220,7 +306,9 @@ class _Ruler:
         spread = problems.setting.variance**0.5
         self._exact, again = (
             self._lifted(
-                problems.posterior(budget.samples, self._generator), spread, self._generator
+                problems.posterior(budget.samples, self._generator),
+                spread,
+                self._generator,
             )
             for _ in range(2)
         )
@@ -239,18 +327,25 @@ class _Ruler:
         generator = _generator(self._seed, "unobserved", setting)
         return self._against_exact(self._lifted(samples, spread, generator))
 
-    def _lifted(self, samples: Tensor, spread: float, generator: torch.Generator) -> list[Tensor]:
+    def _lifted(
+        self, samples: Tensor, spread: float, generator: torch.Generator
+    ) -> list[Tensor]:
         lift = self._problems.lifted
         return [lift(p, some, spread, generator) for p, some in enumerate(samples)]
 
     def _against_exact(self, samples: list[Tensor]) -> list[float]:
         pairs = zip(samples, self._exact, strict=True)
-        distances = [sliced_wasserstein(a, b, self._directions).item() for a, b in pairs]
+        distances = [
+            sliced_wasserstein(a, b, self._directions).item() for a, b in pairs
+        ]
         return [value if value < LARGEST else LARGEST for value in distances]
 
 
 def _generator(seed: int, purpose: str, setting: MixtureSetting) -> torch.Generator:
-    """Return a stream for one purpose; the problems of a seed differ from setting to setting."""
+    """Return a stream for one purpose.
+
+    The problems of a seed differ from setting to setting.
+    """
     about = [seed, purpose, setting.dim, setting.observations]
     digest = hashlib.sha256(json.dumps(about).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

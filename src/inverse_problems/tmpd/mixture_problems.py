@@ -1,16 +1,18 @@
-"""Random linear inverse problems whose prior is a mixture of 25 Gaussians, many at once.
+"""Random linear inverse problems with a mixture of 25 Gaussians as prior, many at once.
 
-The set-up is that of Cardoso et al. (2023, arXiv 2308.07983) as used for TMPD: 25 equally probable
-components with means (-8 i, -8 j), i, j in {-2, ..., 2}, repeated dim / 2 times, and covariance
-variance * I; H = U diag(s) V^T with random U, V and s uniform on (0, 1); y = H x + sigma noise with
-x from the prior. Every random (H, y) is one *problem*; its posterior is a mixture again.
+The set-up is that of Cardoso et al. (2023, arXiv 2308.07983) as used for TMPD: 25
+equally probable components with means (-8 i, -8 j), i, j in {-2, ..., 2}, repeated
+dim / 2 times, and covariance variance * I; H = U diag(s) V^T with random U, V and s
+uniform on (0, 1); y = H x + sigma noise with x from the prior. Every random (H, y) is
+one *problem*; its posterior is a mixture again.
 
-Everything that happens to x under any of the samplers happens in the span of the means and of the
-rows of H, at most q + 2 dimensions: orthogonal to it prior, posterior and guided score are those of
-independent Gaussian numbers that nobody observes. So a problem with 800 dimensions is run in the
-coordinates of an orthonormal basis of that span, and the other 800 - q - 2 coordinates of the
-samples are drawn at the end with the standard deviation that the sampler gives them
-(`unobserved_std`). This is exact, not an approximation, and a test compares the two.
+Everything that happens to x under any of the samplers happens in the span of the means
+and of the rows of H, at most q + 2 dimensions: orthogonal to it, prior, posterior and
+guided score are those of independent Gaussian numbers that nobody observes. So a
+problem with 800 dimensions is run in the coordinates of an orthonormal basis of that
+span, and the other 800 - q - 2 coordinates of the samples are drawn at the end with the
+standard deviation that the sampler gives them (`unobserved_std`). This is exact, not an
+approximation, and a test compares the two.
 """
 
 from dataclasses import dataclass
@@ -33,9 +35,12 @@ class MixtureSetting:
     Attributes:
         dim: of x, even and at least observations + 2.
         observations: q, of y.
-        sigma: standard deviation of the observation's noise.
+        sigma: standard deviation of the observation's noise, above 0.
         variance: of a component.
         problems: number of random (H, y).
+
+    Raises:
+        ValueError: for a dim that is odd or too small.
     """
 
     dim: int = 8
@@ -47,11 +52,17 @@ class MixtureSetting:
     def __post_init__(self) -> None:
         """Reject dimensions that do not fit."""
         if self.dim % 2 or self.dim < self.observations + 2:
-            raise ValueError(f"dim must be even and at least {self.observations + 2}: {self.dim}")
+            raise ValueError(
+                f"dim must be even and at least {self.observations + 2}: {self.dim}"
+            )
 
 
 def component_means(dim: int) -> Float[Tensor, "25 {dim}"]:
-    """Return the 25 means."""
+    """Return the 25 means, (25, dim).
+
+    Args:
+        dim: of x, even; an odd one loses its last coordinate.
+    """
     axis = -8.0 * torch.arange(-2, 3, dtype=torch.float64)
     return torch.cartesian_prod(axis, axis).repeat(1, dim // 2)
 
@@ -59,8 +70,15 @@ def component_means(dim: int) -> Float[Tensor, "25 {dim}"]:
 def forward_process(name: str, dim: int) -> Process:
     """Return the process "vp" or "ve" for data of `dim` dimensions.
 
-    VP: beta from 0.1 to 25. VE: from 0.01 to the largest distance of two means, the rule of Song
-    and Ermon (2020, technique 1).
+    VP: beta from 0.1 to 25. VE: from 0.01 to the largest distance between two means,
+    the rule of Song and Ermon (2020, technique 1).
+
+    Args:
+        name: "vp" or "ve".
+        dim: of x; VP does not depend on it.
+
+    Raises:
+        ValueError: for another name.
     """
     if name == "vp":
         return LinearVP(0.1, 25.0)
@@ -76,10 +94,22 @@ class MixtureProblems:
     Attributes:
         setting: what they were drawn from.
         basis: (problem, dim, r), orthonormal columns; the first q span the rows of H.
-        means: (problem, 25, r). matrices: (problem, q, r), H in these coordinates.
-        y: (problem, q). truth: (problem, r), the x behind y.
-        weights: (problem, 25), of the components given y. centres: (problem, 25, r), their means
-            given y. variances: (problem, r), their variances given y, along the coordinates.
+        means: (problem, 25, r), of the components.
+        matrices: (problem, q, r), H in these coordinates.
+        y: (problem, q), the observations.
+        truth: (problem, r), the x behind y.
+        weights: (problem, 25), of the components given y.
+        centres: (problem, 25, r), means of the components given y.
+        variances: (problem, r), of the components given y, along the coordinates.
+
+    Examples:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> problems = draw_problems(MixtureSetting(dim=8, problems=3), generator)
+        >>> exact = problems.posterior(100, generator)
+        >>> exact.shape
+        torch.Size([3, 100, 4])
+        >>> problems.lifted(0, exact[0], 1.0, generator).shape  # all coordinates of x
+        torch.Size([100, 8])
     """
 
     setting: MixtureSetting
@@ -95,9 +125,21 @@ class MixtureProblems:
     def posterior(
         self, samples: int, generator: torch.Generator
     ) -> Float[Tensor, "problem samples r"]:
-        """Draw exact posterior samples."""
-        chosen = torch.multinomial(self.weights, samples, replacement=True, generator=generator)
-        picked = self.centres.gather(1, chosen[..., None].expand(-1, -1, self.means.shape[2]))
+        """Draw exact posterior samples.
+
+        Args:
+            samples: per problem, at least 1.
+            generator: source of the draws.
+
+        Returns:
+            (problem, samples, r), in the basis of each problem.
+        """
+        chosen = torch.multinomial(
+            self.weights, samples, replacement=True, generator=generator
+        )
+        picked = self.centres.gather(
+            1, chosen[..., None].expand(-1, -1, self.means.shape[2])
+        )
         noise = torch.randn(picked.shape, generator=generator, dtype=torch.float64)
         return picked + self.variances.sqrt()[:, None] * noise
 
@@ -107,18 +149,31 @@ class MixtureProblems:
         """Return samples of one problem in all `dim` coordinates.
 
         Args:
-            problem: which one.
+            problem: index of the problem.
             found: (samples, r), in the basis of the problem.
             spread: standard deviation of each coordinate orthogonal to the basis.
-            generator: draws those.
+            generator: draws those coordinates.
         """
         basis = self.basis[problem]
-        noise = torch.randn(len(found), len(basis), generator=generator, dtype=torch.float64)
+        noise = torch.randn(
+            len(found), len(basis), generator=generator, dtype=torch.float64
+        )
         return found.double() @ basis.T + spread * (noise - noise @ basis @ basis.T)
 
 
-def draw_problems(setting: MixtureSetting, generator: torch.Generator) -> MixtureProblems:
-    """Draw the random problems of a setting."""
+def draw_problems(
+    setting: MixtureSetting, generator: torch.Generator
+) -> MixtureProblems:
+    """Draw the random problems of a setting.
+
+    Args:
+        setting: sizes, noise and number of problems. With sigma = 0 the weights of the
+            components become NaN; that is not checked.
+        generator: source of the draws.
+
+    Returns:
+        The problems, in double precision.
+    """
     dim, q, count = setting.dim, setting.observations, setting.problems
     means = component_means(dim)
     normal = torch.randn(count, q, dim, generator=generator, dtype=torch.float64)
@@ -130,7 +185,8 @@ def draw_problems(setting: MixtureSetting, generator: torch.Generator) -> Mixtur
     truth = means[chosen] + sqrt(setting.variance) * noise
     plane = torch.eye(2, dtype=torch.float64).repeat(dim // 2, 1).expand(count, dim, 2)
     basis = torch.linalg.qr(torch.cat((right.mT, plane), dim=2)).Q
-    # The first q columns are the right singular vectors up to their signs: H is left * S there.
+    # The first q columns are the right singular vectors up to their signs: there H is
+    # left * S.
     signed = left * (right @ basis[..., :q]).diagonal(dim1=1, dim2=2)[:, None]
     matrices = torch.nn.functional.pad(signed * singular[:, None], (0, 2))
     truth = torch.einsum("pd,pdr->pr", truth, basis)
@@ -145,23 +201,35 @@ def draw_problems(setting: MixtureSetting, generator: torch.Generator) -> Mixtur
 def _condition(
     means: Tensor, singular: Tensor, seen: Tensor, setting: MixtureSetting
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return weights, means and variances of the components given y, coordinate by coordinate.
+    """Return weights, means and variances of the components given y, by coordinate.
 
-    Coordinate j < q is observed as seen[j] = singular[j] x[j] + sigma noise, the others are not.
+    Coordinate j < q is observed as seen[j] = singular[j] x[j] + sigma noise, the others
+    are not.
     """
     variance, q = setting.variance, setting.observations
     total = singular**2 * variance + setting.sigma**2
     gain = singular * variance / total
-    surprise = torch.nn.functional.pad(seen, (0, 2))[:, None] - singular[:, None] * means
+    surprise = (
+        torch.nn.functional.pad(seen, (0, 2))[:, None] - singular[:, None] * means
+    )
     surprise[..., q:] = 0
     logits = -0.5 * (surprise**2 / total[:, None]).sum(2)
-    return logits.softmax(1), means + gain[:, None] * surprise, variance * (1 - gain * singular)
+    return (
+        logits.softmax(1),
+        means + gain[:, None] * surprise,
+        variance * (1 - gain * singular),
+    )
 
 
 class ProblemOperator(LinearOperator):
-    """All problems' H at once, on batches laid out as (..., problem, sample).
+    """The H of all problems at once, on batches laid out as (..., problem, sample).
 
-    In the coordinates of `MixtureProblems` the right singular vectors are the unit vectors.
+    In the coordinates of `MixtureProblems` the right singular vectors are the unit
+    vectors.
+
+    Args:
+        problems: whose matrices to apply.
+        samples: rows of the batch per problem.
     """
 
     def __init__(self, problems: MixtureProblems, samples: int) -> None:
@@ -197,10 +265,20 @@ def prior_moments(
 ) -> Moments:
     """Return the Tweedie moments of the mixture in closed form.
 
-    With q = mean^2 variance + std^2, w the probabilities of the components given u, and S their
-    covariance under w, the score is (mean sum_k w_k mu_k - u) / q and
-    J = mean variance / q I + mean std^2 / q^2 S. Differentiating the score gives the same, slower;
-    a test compares the two.
+    With q = mean^2 variance + std^2, w the probabilities of the components given u, and
+    S their covariance under w, the score is (mean sum_k w_k mu_k - u) / q and
+    J = mean variance / q I + mean std^2 / q^2 S. Differentiating the score gives the
+    same, but more slowly; a test compares the two.
+
+    Args:
+        problems: whose prior; the basis differs from problem to problem.
+        process: the forward process.
+        samples: rows of the batch per problem.
+        dtype: of the computation.
+
+    Returns:
+        moments(u, t) for u (problem * samples, r), the samples of a problem in
+        succession, and one time for all.
     """
     means = problems.means.to(dtype)
     squares = 0.5 * means.square().sum(2)[:, None]
@@ -229,7 +307,20 @@ def prior_moments(
 def posterior_score(
     problems: MixtureProblems, process: Process, samples: int, dtype: torch.dtype
 ) -> Score:
-    """Return the exact score of p(u_t | y): that of the posterior's mixture, in closed form."""
+    """Return the exact score of p(u_t | y), in closed form.
+
+    It is the score of the posterior mixture under the process.
+
+    Args:
+        problems: whose posteriors.
+        process: the forward process.
+        samples: rows of the batch per problem.
+        dtype: of the computation.
+
+    Returns:
+        score(u, t) for u (problem * samples, r), the samples of a problem in
+        succession, and one time for all.
+    """
     centres = problems.centres.to(dtype)
     logs, layout = problems.weights.log().to(dtype)[:, None], (len(centres), samples)
 
@@ -245,21 +336,26 @@ def posterior_score(
 
 
 def unobserved_std(
-    process: Process, grid: Float[Tensor, " times"], variance: float, eta: float | None = None
+    process: Process,
+    grid: Float[Tensor, " times"],
+    variance: float,
+    eta: float | None = None,
 ) -> float:
-    """Return the standard deviation that a sampler gives a coordinate N(0, variance) of the prior.
+    """Return the standard deviation that a sampler gives an unobserved coordinate.
 
     Args:
         process: the forward process.
-        grid: the sampler's times.
-        variance: of the coordinate.
+        grid: the sampler's times, descending.
+        variance: of the coordinate, N(0, variance) under the prior.
         eta: None for the ancestral sampler, else that of DDRM.
     """
     found = process.std(grid[0]).item() ** 2
     for k, (t, earlier) in enumerate(pairwise(grid)):
         m, v = process.mean(t).item(), process.std(t).item() ** 2
         after = process.std(earlier).item()
-        fresh = process.bridge_factors(t, earlier)[2].item() if eta is None else eta * after
+        fresh = (
+            process.bridge_factors(t, earlier)[2].item() if eta is None else eta * after
+        )
         kept = sqrt(max(after**2 - fresh**2, 0.0))
         clean = m * variance / (m**2 * variance + v)
         factor = process.mean(earlier).item() * clean + kept * (1 - m * clean) / sqrt(v)

@@ -1,4 +1,4 @@
-"""How the TMPD chapter sums up what its units return: words, joined measures, table rows."""
+"""How the TMPD chapter sums up what its units return: words, joined measures, rows."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,40 +7,64 @@ import numpy as np
 from src.inverse_problems.tmpd.figures import mean_and_half_interval
 
 Row = Mapping[str, Sequence[float]]
-"""Method -> one number a problem."""
+"""Method -> one number per problem."""
 
 
 def closer(label: str, row: Row) -> str:
-    """Return which of TMPD and PiGDM is closer to the posterior, or that nobody can tell.
+    """Return which of TMPD and PiGDM is closer to the posterior, or "undecided".
 
-    Judged by the 95 % t-interval of the mean logarithm of the paired ratio PiGDM / TMPD.
+    Judged by the 95 % t-interval of the mean logarithm of the paired ratio PiGDM /
+    TMPD.
+
+    Args:
+        label: of the setting; begins the line.
+        row: positive distances to the posterior; "PiGDM" and "TMPD" are read, at least
+            two problems each.
     """
     mean, half = mean_and_half_interval(np.log(row["PiGDM"]) - np.log(row["TMPD"]))
-    side = "TMPD is closer" if mean > half else "PiGDM is closer" if mean < -half else "undecided"
+    side = (
+        "TMPD is closer"
+        if mean > half
+        else "PiGDM is closer"
+        if mean < -half
+        else "undecided"
+    )
     return f"{label:13} PiGDM / TMPD {np.exp(mean):.2f}, {side}"
 
 
 def joined(found: Sequence[Sequence[Row]]) -> dict[str, np.ndarray]:
-    """Join tasks in a row, averaged over the noise levels: measure -> one number an image and task.
+    """Join several tasks, averaged over the noise levels.
 
     Args:
-        found: for each task and each noise level, measure -> one number an image.
+        found: for each task and each noise level, measure -> one number per image.
+
+    Returns:
+        measure -> one number per image and task, (tasks * images,).
     """
     return {
-        measure: np.concatenate([np.mean([row[measure] for row in task], axis=0) for task in found])
+        measure: np.concatenate(
+            [np.mean([row[measure] for row in task], axis=0) for task in found]
+        )
         for measure in found[0][0]
     }
 
 
 def pooled_means(grid: Mapping[tuple, Row]) -> dict[str, dict[str, float]]:
-    """Return each method's mean over problems and numbers of observations, one row a setting.
+    """Return each method's mean over problems and numbers of observations.
 
     Args:
-        grid: (process, dim, observations, sigma) -> method -> one number a problem.
+        grid: (process, dim, observations, sigma) -> method -> one number per problem.
+
+    Returns:
+        One row per setting (process, dim, sigma), under its label: method -> mean.
     """
     means = {}
     for p, dim, s in sorted({(p, dim, s) for p, dim, _, s in grid}, reverse=True):
-        cells = [row for (*key, _, sigma), row in grid.items() if [*key, sigma] == [p, dim, s]]
+        cells = [
+            row
+            for (*key, _, sigma), row in grid.items()
+            if [*key, sigma] == [p, dim, s]
+        ]
         means[f"{p.upper()}, d = {dim}, σ = {s:g}"] = {
             name: float(np.mean([row[name] for row in cells])) for name in cells[0]
         }
@@ -50,7 +74,15 @@ def pooled_means(grid: Mapping[tuple, Row]) -> dict[str, dict[str, float]]:
 def lines(
     kept: Mapping[str, Mapping[str, float]] | None, columns: Sequence[str]
 ) -> list[list[str | None]]:
-    """Return the rows of a table of numbers with three digits; a missing number is None."""
+    """Return the rows of a table of numbers with three significant digits.
+
+    Args:
+        kept: label -> column -> number; None makes a table without rows.
+        columns: which to show, in this order.
+
+    Returns:
+        Rows [label, *numbers]; a missing number is None.
+    """
     return [
         [label, *(f"{row[name]:.3g}" if name in row else None for name in columns)]
         for label, row in (kept or {}).items()

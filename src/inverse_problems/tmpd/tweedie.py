@@ -1,30 +1,33 @@
-"""Tweedie moment projection (TMPD): guidance from the mean and covariance of x_0 given x_t.
+"""Tweedie moment projection (TMPD): guidance from the moments of x_0 given x_t.
 
-A diffusion model knows the score of the noisy image u_t = mean x_0 + std noise. Tweedie's formula
-turns it into the mean of the clean image, and its derivative J into the covariance:
+A diffusion model knows the score of the noisy image u_t = mean x_0 + std noise.
+Tweedie's formula turns it into the mean of the clean image, and its derivative J into
+the covariance:
 
     x_hat = E[x_0 | u] = (u + std^2 score) / mean,      Cov[x_0 | u] = (std^2 / mean) J.
 
-Boys et al. (TMLR 2024, arXiv 2310.06721) replace p(x_0 | u) by the Gaussian with these two moments.
-For an observation y = H x_0 + sigma noise the likelihood of u is then a Gaussian too, and its
-gradient, with the covariance held fixed, is the guidance
+Boys et al. (TMLR 2024, arXiv 2310.06721) replace p(x_0 | u) by the Gaussian with these
+two moments. For an observation y = H x_0 + sigma noise the likelihood of u is then a
+Gaussian too, and its gradient, with the covariance held fixed, is the guidance
 
     J^T H^T (H C H^T + sigma^2 I)^{-1} (y - H x_hat),       C = (std^2 / mean) J^T.
 
-No number has to be tuned. Added to the score it gives one that every sampler takes. The four forms
-differ in what they take for H C H^T:
+Nothing has to be tuned. Added to the score, the guidance gives a score that every
+sampler accepts. The four forms differ in what they take for H C H^T; with q
+observations:
 
-========== =========================================== ========================================
-form       matrix                                      products with J^T a step (q observations)
-========== =========================================== ========================================
-full       H C H^T                                     q, all in one vectorised call
-diagonal   its diagonal                                q
-row_sum    the diagonal matrix of its row sums         2
-cg         H C H^T, solved by conjugate gradients      2 an iteration, 2 more
-========== =========================================== ========================================
+======== ====================================== =========================
+form     matrix                                 products with J^T
+======== ====================================== =========================
+full     H C H^T                                q, in one vectorised call
+diagonal its diagonal                           q, in one vectorised call
+row_sum  the diagonal matrix of its row sums    2
+cg       H C H^T, solved by conjugate gradients 1 per iteration, 1 more
+======== ====================================== =========================
 
-A learned network's J is not quite symmetric. Like the authors, this module uses products with its
-transpose (one reverse pass each) everywhere, and symmetrises H C H^T before solving.
+The J of a learned network is not quite symmetric. Like the authors, this module uses
+products with its transpose (one reverse pass each) throughout; the full form
+symmetrises H C H^T before solving.
 """
 
 from collections.abc import Callable
@@ -47,10 +50,12 @@ class TweedieMoments:
     Attributes:
         score: of the noisy images, (batch, *image).
         mean: E[x_0 | u], (batch, *image).
-        ratio: std^2 / mean of the process, () or (batch,): the covariance is ratio times J.
+        ratio: std^2 / mean of the process, () or (batch,): the covariance is ratio
+            times J.
         pull: c -> J^T c for cotangents (batch, *image); may be called many times.
-        spread: std^2 / (mean^2 + std^2), () or (batch,): what the variance of a pixel would be if
-            its prior were the standard normal distribution; the unit of `floor`.
+        spread: std^2 / (mean^2 + std^2), () or (batch,): what the variance of a pixel
+            would be if its prior were the standard normal distribution; the unit of
+            `floor` in `tmpd`.
     """
 
     score: Tensor
@@ -60,7 +65,11 @@ class TweedieMoments:
     spread: Tensor
 
     def covariance(self, vectors: Tensor) -> Tensor:
-        """Return Cov[x_0 | u] times one vector for each image, (batch, *image)."""
+        """Return Cov[x_0 | u] times one vector per image, (batch, *image).
+
+        Args:
+            vectors: (batch, *image).
+        """
         return per_image(self.ratio, vectors) * self.pull(vectors)
 
 
@@ -69,11 +78,25 @@ Moments = Callable[[Tensor, Tensor], TweedieMoments]
 
 
 def autodiff_moments(score: Score, process: Process) -> Moments:
-    """Return the moments that a differentiable score implies, by one reverse-mode recording.
+    """Return the moments that a differentiable score implies, by reverse-mode autodiff.
 
     Args:
-        score: must be differentiable by `torch.func`, and treat the images of a batch separately.
+        score: must be differentiable by `torch.func`, and treat the images of a batch
+            separately.
         process: gives mean and std of the noisy images.
+
+    Returns:
+        moments(u, t). Each call evaluates the score once and keeps its graph as long as
+        the moments live.
+
+    Examples:
+        >>> from src.common.diffusion.processes import LinearVP
+        >>> u, t, process = torch.ones(1, 2), torch.tensor(0.5), LinearVP()
+        >>> moments = autodiff_moments(lambda u, t: -u, process)(u, t)  # x_0   N(0, I)
+        >>> torch.allclose(moments.mean, process.mean(t).float() * u)
+        True
+        >>> torch.allclose(moments.covariance(u), process.std(t).float() ** 2 * u)
+        True
     """
 
     def moments(u: Tensor, t: Tensor) -> TweedieMoments:
@@ -88,15 +111,27 @@ def autodiff_moments(score: Score, process: Process) -> Moments:
 
 
 def moments_at(
-    process: Process, t: Tensor, score: Tensor, mean: Tensor, pull: Callable[[Tensor], Tensor]
+    process: Process,
+    t: Tensor,
+    score: Tensor,
+    mean: Tensor,
+    pull: Callable[[Tensor], Tensor],
 ) -> TweedieMoments:
-    """Return the moments with the two factors that the process has at time t."""
+    """Return moments, completed by the two factors that the process has at time t.
+
+    Args:
+        process: the forward process.
+        t: time in [0, 1], () or (batch,).
+        score: of the noisy images, (batch, *image).
+        mean: E[x_0 | u], (batch, *image).
+        pull: c -> J^T c for cotangents (batch, *image).
+    """
     variance, factor = process.std(t) ** 2, process.mean(t)
     spread = variance / (factor**2 + variance)
     return TweedieMoments(score, mean, variance / factor, pull, spread)
 
 
-# --- the rows of H J^T, in one call or one by one ----------------------------------------------
+# --- the rows of H J^T, in one call or one by one -------------------------------------
 
 Rows = Callable[[Callable[[Tensor], Tensor], Tensor, int | None], Tensor]
 
@@ -106,7 +141,13 @@ def rows_by_vmap(
     cotangents: Float[Tensor, "rows batch ..."],
     chunk_size: int | None = None,
 ) -> Float[Tensor, "rows batch ..."]:
-    """Return J^T c for every row of cotangents, `chunk_size` of them at once (None: all)."""
+    """Return J^T c for every row of cotangents by one vectorised call.
+
+    Args:
+        pull: c -> J^T c for one row, (batch, *image).
+        cotangents: (rows, batch, *image).
+        chunk_size: rows per call; bounds the memory. None: all at once.
+    """
     return torch.func.vmap(pull, chunk_size=chunk_size)(cotangents)
 
 
@@ -115,11 +156,19 @@ def rows_by_loop(
     cotangents: Float[Tensor, "rows batch ..."],
     chunk_size: int | None = None,
 ) -> Float[Tensor, "rows batch ..."]:
-    """Return the same as `rows_by_vmap` by a Python loop, to see what the vectorised call saves."""
+    """Return the same as `rows_by_vmap` by a Python loop.
+
+    It shows what the vectorised call saves.
+
+    Args:
+        pull: c -> J^T c for one row, (batch, *image).
+        cotangents: (rows, batch, *image).
+        chunk_size: not used; the rows are pulled back one by one.
+    """
     return torch.stack([pull(cotangent) for cotangent in cotangents])
 
 
-# --- the guidance ------------------------------------------------------------------------------
+# --- the guidance ---------------------------------------------------------------------
 
 
 def tmpd(
@@ -136,7 +185,7 @@ def tmpd(
     iterations: int = 10,
     floor: float = 1e-2,
 ) -> Score:
-    """Return the score of the posterior p(u_t | y) under the projection of Tweedie's moments.
+    """Return the score of p(u_t | y) under the projection of Tweedie's moments.
 
     Args:
         score: of the noisy images of the prior.
@@ -144,21 +193,40 @@ def tmpd(
         operator: H.
         y: observations, (batch, *observation) or (*observation) for all images.
         sigma: standard deviation of the observation's noise, at least 0.
-        form: one of `FORMS`, see the head of this module.
-        moments: the moments where they are known in closed form; by default by `autodiff_moments`.
-        chunk_size: how many rows full and diagonal pull back at once; bounds their memory.
+        form: one of `FORMS`; see the table at the head of this module.
+        moments: the moments where they are known in closed form; by default those of
+            `autodiff_moments`.
+        chunk_size: how many rows full and diagonal pull back at once; bounds their
+            memory.
         rows: `rows_by_vmap` or `rows_by_loop`.
         iterations: of conjugate gradients.
-        floor: the variances of H C H^T cannot be negative, but those of a learned network may be,
-            and a row sum may be even with an exact score (where pixels are correlated negatively).
-            Eigenvalues (full), diagonal entries or row sums that are not positive are raised to
-            `floor` times the largest variance that an observation would have if the prior were
-            N(0, I); the denominators are then positive also for sigma = 0. The paper has no such
-            rule and sigma > 0. Far smaller floors let row_sum overshoot: the guidance is divided
-            by sigma^2 alone.
+        floor: positive. The variances of H C H^T cannot be negative, but those of a
+            learned network may be, and so may a row sum, even with an exact score
+            (where pixels are negatively correlated). Eigenvalues (full), diagonal
+            entries or row sums that are not positive are raised to `floor` times the
+            largest variance that an observation would have if the prior were N(0, I);
+            the denominators are then positive even for sigma = 0. The paper has no such
+            rule and sigma > 0. Far smaller floors let row_sum overshoot: the guidance
+            is then divided by sigma^2 alone.
+
+    Returns:
+        guided(u, t), with values (batch, *image).
 
     Raises:
-        ValueError: for an unknown form, a negative sigma, or a floor that is not positive.
+        ValueError: for an unknown form, a negative sigma, or a floor that is not
+            positive. A y that does not fit the operator is noticed only when the score
+            is called.
+
+    Examples:
+        >>> from src.common.diffusion.gaussian_mixture import GaussianMixture
+        >>> from src.common.diffusion.processes import LinearVP
+        >>> from src.common.images.operators import MatrixOperator
+        >>> process, first = LinearVP(), MatrixOperator(torch.tensor([[1.0, 0.0]]))
+        >>> prior = GaussianMixture.isotropic(torch.zeros(1, 2), 1.0)
+        >>> score, y = prior.score_under(process), torch.tensor([2.0])
+        >>> guided = tmpd(score, process, first, y, sigma=0.5)
+        >>> guided(torch.zeros(3, 2).double(), torch.tensor(0.5)).shape
+        torch.Size([3, 2])
     """
     if form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}, not {form!r}")
@@ -178,8 +246,27 @@ def tmpd(
 def conditional_mean(process: Process, guided: Score, u: Tensor, t: Tensor) -> Tensor:
     """Return E[x_0 | u, y] = x_hat + C H^T (H C H^T + sigma^2 I)^{-1} (y - H x_hat).
 
-    It is what Tweedie's formula makes of the guided score: the Kalman update, and what an ancestral
-    sampler puts in place of x_hat.
+    It is what Tweedie's formula makes of the guided score: the Kalman update, and what
+    an ancestral sampler puts in place of x_hat.
+
+    Args:
+        process: the forward process.
+        guided: the guided score, of `tmpd` or another method.
+        u: noisy images, (batch, *image).
+        t: their time, () or (batch,).
+
+    Examples:
+        A standard normal x_0, its first coordinate observed as 2 with noise 0.5. At t =
+        1 almost nothing of x_0 is left in u, and the mean is that of the posterior, 2 /
+        1.25.
+
+        >>> from src.common.diffusion.processes import LinearVP
+        >>> from src.common.images.operators import MatrixOperator
+        >>> process, first = LinearVP(), MatrixOperator(torch.tensor([[1.0, 0.0]]))
+        >>> u, y = torch.zeros(1, 2).double(), torch.tensor([2.0])
+        >>> guided = tmpd(lambda u, t: -u, process, first, y, sigma=0.5)
+        >>> conditional_mean(process, guided, u, torch.tensor(1.0)).round(decimals=2)
+        tensor([[1.6000, 0.0000]], dtype=torch.float64)
     """
     return process.denoised(u, guided(u, t), t)
 
@@ -203,7 +290,9 @@ class _Solve:
         if form == "diagonal":
             return self._diagonal(moments, residual)
         if form == "row_sum":
-            weights = residual / self._denominators(self._row_sums(moments, residual), moments)
+            weights = residual / self._denominators(
+                self._row_sums(moments, residual), moments
+            )
         else:
             weights = self._conjugate_gradients(moments, residual)
         return moments.pull(self._adjoint(weights))
@@ -211,7 +300,11 @@ class _Solve:
     def _full(self, moments: TweedieMoments, residual: Tensor) -> Tensor:
         pulled = self._pulled_rows(moments, residual)
         size = residual.shape[1]
-        seen = self.operator.A(pulled.flatten(0, 1)).reshape(size, -1, size).transpose(0, 1)
+        seen = (
+            self.operator.A(pulled.flatten(0, 1))
+            .reshape(size, -1, size)
+            .transpose(0, 1)
+        )
         covariance = per_image(moments.ratio, seen) * 0.5 * (seen + seen.mT)
         floor = self._smallest(moments).to(covariance).expand(len(covariance))
         covariance = positive_definite(covariance, floor)
@@ -242,7 +335,9 @@ class _Solve:
         return self.rows(moments.pull, cotangents, self.chunk_size)
 
     def _adjoint(self, weights: Tensor) -> Tensor:
-        return self.operator.A_adjoint(weights.unflatten(1, self.operator.observation_shape))
+        return self.operator.A_adjoint(
+            weights.unflatten(1, self.operator.observation_shape)
+        )
 
     def _smallest(self, moments: TweedieMoments) -> Tensor:
         return self.smallest.to(moments.spread) * moments.spread
@@ -253,7 +348,9 @@ class _Solve:
 
     def _conjugate_gradients(self, moments: TweedieMoments, residual: Tensor) -> Tensor:
         def product(weights: Tensor) -> Tensor:
-            seen = self.operator.A(moments.covariance(self._adjoint(weights))).flatten(1)
+            seen = self.operator.A(moments.covariance(self._adjoint(weights))).flatten(
+                1
+            )
             return seen + self.sigma**2 * weights
 
         return conjugate_gradients(product, residual, self.iterations)
@@ -262,10 +359,15 @@ class _Solve:
 def positive_definite(
     matrices: Float[Tensor, "batch size size"], floor: Float[Tensor, " batch"]
 ) -> Float[Tensor, "batch size size"]:
-    """Return symmetric matrices, with eigenvalues below the floor raised to it where one is <= 0.
+    """Return symmetric matrices made positive definite where they are not.
 
-    Matrices that are positive definite, and those with entries that are no numbers, are returned as
-    they are.
+    In a matrix with an eigenvalue <= 0, all eigenvalues below the floor are raised to
+    it. Matrices that are positive definite, and those with entries that are not finite,
+    are returned as they are.
+
+    Args:
+        matrices: symmetric, (batch, size, size).
+        floor: positive, (batch,).
     """
     failed = torch.linalg.cholesky_ex(matrices).info > 0
     failed = failed & matrices.isfinite().flatten(1).all(1)
@@ -286,11 +388,15 @@ def conjugate_gradients(
     """Solve A w = right for each row by conjugate gradients, from w = 0.
 
     Args:
-        product: w -> A w, row by row; A symmetric positive definite.
-        right: one right-hand side a row.
-        iterations: at most so many products.
-        tolerance: a row stops when its residual is below this share of its right-hand side; it
-            also stops where A shows no positive curvature (a learned network's covariance).
+        product: w -> A w, row by row; A is symmetric and positive definite.
+        right: right-hand sides, one per row, (batch, size).
+        iterations: at most this many products.
+        tolerance: a row stops when its residual is below this share of its right-hand
+            side; it also stops where A shows no positive curvature (the covariance of a
+            learned network).
+
+    Returns:
+        w, (batch, size); it need not have converged.
     """
     solution, residual, direction = torch.zeros_like(right), right, right
     size = residual.square().sum(1, keepdim=True)

@@ -1,8 +1,9 @@
 """Anonymous walks: what is left of a random walk when its nodes lose their names.
 
-A walk a, b, c, b becomes 0, 1, 2, 1: the order in which its places were first seen. The share of
-each such pattern among a node's walks describes the shape of its surroundings, not their place
-(Ivanov and Burnaev, "Anonymous Walk Embeddings", 2018).
+A walk a, b, c, b becomes 0, 1, 2, 1: each node is replaced by its place in the order of
+first visits. The share of each such pattern among a node's walks describes the shape of
+its surroundings, not where they lie (Ivanov and Burnaev, "Anonymous Walk Embeddings",
+2018).
 """
 
 import torch
@@ -13,7 +14,16 @@ from src.common.graphs.graph import Graph
 
 
 def anonymise(walks: Int[Tensor, "walks positions"]) -> Int[Tensor, "walks positions"]:
-    """Return the walks with each node replaced by the number of other nodes seen before it."""
+    """Return the walks with nodes numbered from 0 in the order of their first visits.
+
+    Args:
+        walks: (walks, positions) nodes.
+
+    Examples:
+        >>> anonymise(torch.tensor([[7, 3, 9, 3], [2, 5, 2, 8]]))
+        tensor([[0, 1, 2, 1],
+                [0, 1, 0, 2]])
+    """
     positions = torch.arange(walks.shape[1])
     equal = walks[:, :, None] == walks[:, None, :]
     first = torch.where(equal, positions, walks.shape[1]).amin(dim=2)
@@ -22,15 +32,23 @@ def anonymise(walks: Int[Tensor, "walks positions"]) -> Int[Tensor, "walks posit
 
 
 def all_anonymous_walks(steps: int) -> Int[Tensor, "patterns positions"]:
-    """Return every pattern of a walk of `steps` steps that never stays, in dictionary order.
+    """Return every pattern of a walk whose every step moves, in dictionary order.
 
     Their number is the Bell number of `steps`: 1, 2, 5, 15, 52, 203, ...
 
     Args:
         steps: from 1 to 10.
 
+    Returns:
+        (patterns, steps + 1) numbers, each row beginning with 0, 1.
+
     Raises:
         ValueError: for other numbers of steps: the patterns would fill the memory.
+
+    Examples:
+        >>> all_anonymous_walks(2)
+        tensor([[0, 1, 0],
+                [0, 1, 2]])
     """
     if not 1 <= steps <= 10:
         raise ValueError(f"steps must be from 1 to 10, not {steps}")
@@ -45,7 +63,14 @@ def all_anonymous_walks(steps: int) -> Int[Tensor, "patterns positions"]:
 
 
 def pattern_numbers(walks: Int[Tensor, "walks positions"]) -> Int[Tensor, " walks"]:
-    """Return each walk's row in `all_anonymous_walks`; -1 for a walk that stays somewhere."""
+    """Return each walk's row in `all_anonymous_walks`; -1 for one that stays somewhere.
+
+    Args:
+        walks: (walks, positions) nodes, of 1 to 10 steps.
+
+    Raises:
+        ValueError: for walks of no steps or of more than 10.
+    """
     base = walks.shape[1]
     digits = base ** torch.arange(base - 1, -1, -1)
     known = (all_anonymous_walks(base - 1) * digits).sum(dim=1)
@@ -59,7 +84,16 @@ def pattern_shares(
 ) -> Float[Tensor, "nodes patterns"]:
     """Return the share of each pattern among a node's walks.
 
-    A node without edges, whose walks stay, has a row of zeros; all others sum to 1.
+    Args:
+        walks: (nodes, per_node, positions), the walks of every node, of 1 to 10 steps.
+
+    Returns:
+        (nodes, patterns), in the order of `all_anonymous_walks`. Walks that stay
+        somewhere count for no pattern: a node without edges has a row of zeros, and
+        where all walks move the row sums to 1.
+
+    Raises:
+        ValueError: for walks of no steps or of more than 10.
     """
     nodes, per_node, positions = walks.shape
     patterns = len(all_anonymous_walks(positions - 1))
@@ -72,11 +106,17 @@ def pattern_shares(
 
 
 def exact_pattern_shares(graph: Graph, steps: int) -> Float[Tensor, "nodes patterns"]:
-    """Return the expected shares: all walks are followed, so only small graphs will do.
+    """Return the expected shares by following every walk: for small graphs only.
 
     Args:
         graph: whose walks step by weight.
-        steps: of a walk; time and memory grow as degree^steps.
+        steps: of a walk, from 1 to 10; time and memory grow as degree^steps.
+
+    Returns:
+        (nodes, patterns), in the order of `all_anonymous_walks`.
+
+    Raises:
+        ValueError: for a number of steps out of range.
     """
     walks = torch.arange(graph.num_nodes)[:, None]
     chance = torch.ones(graph.num_nodes, dtype=torch.float64)
@@ -99,14 +139,15 @@ def exact_pattern_shares(graph: Graph, steps: int) -> Float[Tensor, "nodes patte
 def degree_profiles(
     graph: Graph, walks: Int[Tensor, "nodes per_node positions"], bins: int
 ) -> Float[Tensor, "nodes features"]:
-    """Return, for each step of a node's walks, the share of walks that see a degree of each bin.
+    """Return, per step of a node's walks, the share that sees each bin of degrees.
 
     Args:
-        graph: which the walks were drawn on.
-        walks: of every node, the node itself first.
-        bins: number of them; bin b holds the neighbour counts from 2^b to 2^(b+1) - 1, the last
-            bin all that are larger. The bins do not depend on the graph, so that the profiles of
-            two graphs can be compared.
+        graph: on which the walks were drawn.
+        walks: (nodes, per_node, positions), the walks of every node, the node itself
+            first.
+        bins: how many; bin b holds the neighbour counts from 2^b to 2^(b+1) - 1, the
+            last bin all larger ones. The bins do not depend on the graph, so that the
+            profiles of two graphs can be compared.
 
     Returns:
         (nodes, positions * bins), non-negative, each position's bins summing to 1.

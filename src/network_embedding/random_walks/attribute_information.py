@@ -1,7 +1,8 @@
-"""What AE and MUSAE factorise, exactly, and the vectors of new nodes for known attributes.
+"""What AE and MUSAE factorise, exactly, and vectors of new nodes for known attributes.
 
-The pairs of a long walk have expected shares that powers of the transition matrix give, and
-skip-gram with negative sampling fits the logarithm of share over chance (Levy and Goldberg 2014).
+Powers of the transition matrix give the expected shares of the pairs of a long walk,
+and skip-gram with negative sampling fits the logarithm of share over chance (Levy and
+Goldberg 2014).
 """
 
 import math
@@ -17,16 +18,19 @@ from src.network_embedding.random_walks.musae import Pairs
 def expected_shares(
     graph: Graph, table: Bool[Tensor, "nodes attributes"], distances: list[int]
 ) -> Float[Tensor, "nodes attributes"]:
-    """Return the share of each pair (node, attribute) among the pairs of an endless walk.
+    """Return the share of each (node, attribute) among the pairs of an endless walk.
 
-    At distance r it is proportional to degree(v) (P^r F)[v, f] with P = D^-1 A and F the table of
-    attributes: the walk stands at v with a chance proportional to its degree, forwards and
-    backwards alike because it is reversible.
+    At distance r it is proportional to degree(v) (P^r F)[v, f] with P = D^-1 A and F
+    the table of attributes: the walk stands at v with a chance proportional to its
+    degree, forwards and backwards alike because it is reversible.
 
     Args:
         graph: undirected; every node has an edge.
-        table: F.
-        distances: the pairs of all of them are pooled.
+        table: (nodes, attributes), F.
+        distances: positive; the pairs of all of them are pooled.
+
+    Returns:
+        (nodes, attributes), summing to 1.
     """
     step = transition_matrix(graph, torch.float64)
     reached, total = table.double(), torch.zeros(table.shape, dtype=torch.float64)
@@ -40,7 +44,17 @@ def expected_shares(
 def negative_chances(
     shares: Float[Tensor, "nodes attributes"], exponent: float
 ) -> Float[Tensor, " attributes"]:
-    """Return the chance of each attribute as a negative: its share to that power, normalised."""
+    """Return each attribute's chance of being drawn as a negative.
+
+    It is the attribute's share to the power `exponent`, normalised.
+
+    Args:
+        shares: (nodes, attributes) of the pairs.
+        exponent: 1 draws by share, 0.75 is word2vec's.
+
+    Returns:
+        (attributes,) summing to 1; 0 for an attribute without pairs.
+    """
     frequency = shares.sum(dim=0)
     powers = torch.where(frequency > 0, frequency**exponent, 0.0)
     return powers / powers.sum()
@@ -49,11 +63,17 @@ def negative_chances(
 def log_information(
     shares: Float[Tensor, "nodes attributes"], negatives: int, exponent: float = 1.0
 ) -> Float[Tensor, "nodes attributes"]:
-    """Return log(share / (share of the node x chance of the attribute)) - log(negatives).
+    """Return log(share / (node's share x attribute's chance)) - log(negatives).
 
-    Skip-gram vectors of full size have it for inner products where pairs occur; where none does it
-    is minus infinity. The chance is that of `negative_chances`; with exponent 1 the first term is
-    the pointwise mutual information.
+    Inner products of skip-gram vectors of full size equal it where pairs occur; where
+    none does it is minus infinity, and not a number for a node or an attribute without
+    any pairs. The chance is that of `negative_chances`; with exponent 1 the first term
+    is the pointwise mutual information.
+
+    Args:
+        shares: (nodes, attributes) of the pairs.
+        negatives: per pair, at least 1.
+        exponent: of the negatives' chances.
     """
     chance = shares.sum(dim=1, keepdim=True) * negative_chances(shares, exponent)
     return (shares / chance).log() - math.log(negatives)
@@ -62,7 +82,13 @@ def log_information(
 def observed_shares(
     pairs: Pairs, num_nodes: int, num_attributes: int
 ) -> Float[Tensor, "nodes attributes"]:
-    """Return the share of each pair (node, attribute) among observed ones."""
+    """Return the share of each pair (node, attribute) among observed ones.
+
+    Args:
+        pairs: at least one.
+        num_nodes: rows of the result.
+        num_attributes: columns of the result.
+    """
     cells = pairs.nodes * num_attributes + pairs.attributes
     counts = torch.bincount(cells, minlength=num_nodes * num_attributes)
     return counts.reshape(num_nodes, num_attributes).double() / len(cells)
@@ -78,21 +104,26 @@ def node_vectors_for(
 ) -> Float[Tensor, "nodes dim"]:
     """Return the best vectors of nodes for given vectors of attributes.
 
-    With the attributes fixed, skip-gram's objective falls apart into one concave problem a node,
+    With the attributes fixed, skip-gram's objective separates into one concave problem
+    per node,
 
         sum_f q[f] log sigma(w . g_f) + negatives sum_f noise[f] log sigma(-w . g_f)
             - ridge |w|^2 / 2,
 
-    which Newton's method solves. So nodes of another graph with the same attributes get vectors
-    that can be compared with those of the first.
+    which Newton's method solves. So nodes of another graph with the same attributes get
+    vectors that can be compared with those of the first.
 
     Args:
-        shares: of the pairs; a node's row, divided by its sum, is q. A node without pairs gets 0.
-        attribute_vectors: g_f.
-        noise: chance of each attribute as a negative; sums to 1.
-        negatives: for each pair.
-        ridge: positive; keeps a node with few pairs bounded.
-        iterations: of Newton's method; steps longer than 4 are shortened to it.
+        shares: (nodes, attributes); a node's row, divided by its sum, is q. A node
+            without pairs gets the vector 0.
+        attribute_vectors: (attributes, dim), g_f.
+        noise: (attributes,) chance of each attribute as a negative; sums to 1.
+        negatives: per pair.
+        ridge: positive; keeps the vector of a node with few pairs bounded.
+        iterations: of Newton's method; steps longer than 4 are shortened to 4.
+
+    Returns:
+        (nodes, dim), in double precision.
     """
     sums = shares.sum(dim=1, keepdim=True)
     q = torch.where(sums > 0, shares / sums, 0.0).double()

@@ -1,4 +1,7 @@
-"""All methods of the part on the same graphs, with vectors of the same size and no attributes."""
+"""All methods of the part on the same graphs, at equal dimension.
+
+None sees attributes of nodes.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +21,11 @@ from src.network_embedding.random_walks.deepwalk import DeepWalkSettings, deepwa
 from src.network_embedding.random_walks.fastrp import FastRPSettings, fastrp
 from src.network_embedding.random_walks.graph_autoencoders import SDNESettings, sdne
 from src.network_embedding.random_walks.hope import hope
-from src.network_embedding.random_walks.irwe import IRWESettings, fit_irwe, walk_statistics
+from src.network_embedding.random_walks.irwe import (
+    IRWESettings,
+    fit_irwe,
+    walk_statistics,
+)
 from src.network_embedding.random_walks.irwe import embed as read_irwe
 from src.network_embedding.random_walks.line import LineSettings, line
 from src.network_embedding.random_walks.musae import MUSAESettings, musae
@@ -35,24 +42,47 @@ WALKS = DeepWalkSettings(walks=10, steps=40, window=5, skip_gram=SKIP_GRAM)
 
 
 def core_walk(graph: Graph, generator: torch.Generator) -> Float[Tensor, "nodes dim"]:
-    """Return DeepWalk's vectors from walks in proportion to the core numbers."""
-    counts = core_embedding.walks_by_core(core_embedding.core_numbers(graph), WALKS.walks)
+    """Return DeepWalk's vectors from walks in proportion to the core numbers.
+
+    Args:
+        graph: undirected.
+        generator: source of walks and training.
+    """
+    counts = core_embedding.walks_by_core(
+        core_embedding.core_numbers(graph), WALKS.walks
+    )
     return core_embedding.embed_from(graph, counts, WALKS, generator)
 
 
-def attributes_from_degrees(graph: Graph, generator: torch.Generator) -> Float[Tensor, "nodes dim"]:
-    """Return MUSAE's vectors where the only attribute of a node is its degree, in powers of two."""
+def attributes_from_degrees(
+    graph: Graph, generator: torch.Generator
+) -> Float[Tensor, "nodes dim"]:
+    """Return MUSAE's vectors with the degree's power of two as a node's only attribute.
+
+    Args:
+        graph: undirected.
+        generator: source of walks and training.
+    """
     degree = torch.bincount(graph.edge_index[0], minlength=graph.num_nodes)
     bins = torch.log2(degree.clamp(min=1).double()).long()
-    skip_gram = replace(SKIP_GRAM, block=640, rows_a_node=32.0, reach=4.0)  # few attributes
-    settings = MUSAESettings(DIMENSION, 2, walks=5, steps=40, pairs=50_000, skip_gram=skip_gram)
+    skip_gram = replace(
+        SKIP_GRAM, block=640, rows_a_node=32.0, reach=4.0
+    )  # few attributes
+    settings = MUSAESettings(
+        DIMENSION, 2, walks=5, steps=40, pairs=50_000, skip_gram=skip_gram
+    )
     return musae(graph, F.one_hot(bins).bool(), settings, generator).nodes
 
 
 def irwe_vectors(
     graph: Graph, generator: torch.Generator
 ) -> tuple[Float[Tensor, "nodes dim"], Float[Tensor, "nodes dim"]]:
-    """Return IRWE's identity and position vectors."""
+    """Return IRWE's identity and position vectors.
+
+    Args:
+        graph: undirected, of a few thousand nodes at most.
+        generator: source of walks and training.
+    """
     training = TrainingSettings(steps=40, learning_rate=1e-2)
     settings = IRWESettings(walks=10, dimension=DIMENSION, training=training)
     statistics = walk_statistics(graph, settings, generator)
@@ -60,15 +90,30 @@ def irwe_vectors(
 
 
 def orbit_vectors(graph: Graph) -> Float[Tensor, "nodes dim"]:
-    """Return the factorised sum of all orbit adjacencies, each scaled to the same total."""
+    """Return the factorised sum of all orbit adjacencies, each scaled to total 1.
+
+    Args:
+        graph: undirected, at most 4,000 nodes.
+
+    Raises:
+        ValueError: for a directed or too large graph, or one of at most `DIMENSION`
+            nodes.
+    """
     tables = orbit_adjacencies(graph)
     totals = tables.sum(dim=(1, 2), keepdim=True).clamp(min=1)
     return factorise(ppmi((tables / totals).sum(dim=0)), DIMENSION).float()
 
 
 def autoencoded(graph: Graph, generator: torch.Generator) -> Float[Tensor, "nodes dim"]:
-    """Return SDNE's vectors."""
-    settings = SDNESettings(DIMENSION, hidden=(256,), edge_weight=5.0, first_order=1.0, steps=100)
+    """Return SDNE's vectors.
+
+    Args:
+        graph: undirected, with at least one edge.
+        generator: source of weights and batches.
+    """
+    settings = SDNESettings(
+        DIMENSION, hidden=(256,), edge_weight=5.0, first_order=1.0, steps=100
+    )
     return sdne(graph, settings, generator).vectors
 
 
@@ -93,7 +138,9 @@ METHODS: dict[str, Callable[[Graph, torch.Generator], Tensor]] = {
 PUBLIC = (("labels", "cora"), ("labels", "usa airports"))
 
 
-def embed(method: str, graph: Graph, generator: torch.Generator) -> Float[Tensor, "nodes dim"]:
+def embed(
+    method: str, graph: Graph, generator: torch.Generator
+) -> Float[Tensor, "nodes dim"]:
     """Return a method's vectors of the nodes, of `DIMENSION` numbers each.
 
     Args:
@@ -109,13 +156,15 @@ def embed(method: str, graph: Graph, generator: torch.Generator) -> Float[Tensor
     return METHODS[method](graph, generator)
 
 
-def communities_and_roles(method: str, seed: int, share: float = 0.3) -> dict[str, float]:
-    """Return how well a method's vectors tell communities and roles of one graph.
+def communities_and_roles(
+    method: str, seed: int, share: float = 0.3
+) -> dict[str, float]:
+    """Return how well a method's vectors separate communities and roles of one graph.
 
     Args:
         method: one of `METHODS`.
         seed: of the graph, the vectors and the split.
-        share: of the nodes whose labels the classifier sees.
+        share: of the nodes whose labels the classifier sees, in (0, 1).
 
     Returns:
         "communities" and "roles": macro-F1 of each, from the same vectors.
@@ -133,11 +182,17 @@ def public_score(task: str, source: str, method: str, seed: int) -> float:
     """Return a method's score on a downloaded network.
 
     Args:
-        task: "labels" for micro-F1 with half of the nodes' labels given, "links" for the area
-            under the ROC curve with half of the links hidden, products of the ends' vectors.
+        task: "labels" for micro-F1 with half of the nodes' labels given, "links" for
+            the area under the ROC curve with half of the links hidden, pairs scored by
+            inner products.
         source: a name of `src.network_embedding.random_walks.sources.labelled_graph`.
         method: one of `METHODS`.
         seed: of the vectors and the split.
+
+    Raises:
+        ValueError: for an unknown source or method, or a graph that cannot spare half
+            its links.
+        BookError: if the graph's files cannot be had.
     """
     graph = labelled_graph(source, seed)
     if task == "labels":

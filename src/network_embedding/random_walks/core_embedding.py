@@ -1,9 +1,9 @@
-"""Embedding by cores: more walks for the dense middle of a graph, or vectors for it alone.
+"""Embedding by cores: more walks for a graph's dense middle, or vectors for it alone.
 
-Brandeis, Jarret, Sevestre (2020). The k-core of a graph is what is left when nodes with fewer than
-k neighbours are taken away until there are none; a node's core number is the largest k whose core
-holds it. CoreWalk gives a node walks in proportion to its core number; the second technique embeds
-one core and lets the vectors flow outwards.
+Brandeis, Jarret, Sevestre (2020). The k-core of a graph is what is left when nodes with
+fewer than k neighbours are removed until there are none; a node's core number is the
+largest k whose core contains it. CoreWalk gives a node walks in proportion to its core
+number; the second technique embeds one core and lets the vectors flow outwards.
 """
 
 import networkx
@@ -18,7 +18,18 @@ from src.network_embedding.random_walks.walks import uniform_walks
 
 
 def core_numbers(graph: Graph) -> Int[Tensor, " nodes"]:
-    """Return every node's core number; edge weights are ignored, nodes without edges have 0."""
+    """Return every node's core number; nodes without edges have 0.
+
+    Args:
+        graph: undirected; weights are ignored.
+
+    Examples:
+        A triangle with a tail: the tail is outside the 2-core.
+
+        >>> edges = torch.tensor([[0, 0, 1, 2, 3], [1, 2, 2, 3, 4]])
+        >>> core_numbers(Graph.from_edges(edges, 5))
+        tensor([2, 2, 2, 1, 1])
+    """
     numbers = networkx.core_number(graph.to_networkx())
     return torch.tensor([numbers[node] for node in range(graph.num_nodes)])
 
@@ -27,21 +38,34 @@ def walks_by_core(core: Int[Tensor, " nodes"], most: int) -> Int[Tensor, " nodes
     """Return how many walks start at each node: max(1, floor(most k_v / k_max)).
 
     Args:
-        core: core numbers k_v; k_max is the largest.
+        core: (nodes,) core numbers k_v; k_max is the largest.
         most: walks of a node in the innermost core, at least 1.
 
     Raises:
         ValueError: for `most` below 1.
+
+    Examples:
+        >>> walks_by_core(torch.tensor([4, 2, 1, 0]), most=10)
+        tensor([10,  5,  2,  1])
     """
     if most < 1:
-        raise ValueError(f"need at least one walk from a node of the innermost core, not {most}")
-    return torch.div(most * core, max(int(core.max()), 1), rounding_mode="floor").clamp(min=1)
+        raise ValueError(
+            f"need at least one walk from a node of the innermost core, not {most}"
+        )
+    return torch.div(most * core, max(int(core.max()), 1), rounding_mode="floor").clamp(
+        min=1
+    )
 
 
 def shuffled_starts(
     counts: Int[Tensor, " nodes"], generator: torch.Generator
 ) -> Int[Tensor, " walks"]:
-    """Return every node as often as `counts` says, in random order."""
+    """Return every node as often as `counts` says, in random order.
+
+    Args:
+        counts: (nodes,) walks from each node.
+        generator: source of the order.
+    """
     starts = torch.repeat_interleave(torch.arange(len(counts)), counts)
     return starts[torch.randperm(len(starts), generator=generator)]
 
@@ -58,30 +82,46 @@ def embed_from(
 
     Args:
         graph: undirected.
-        counts: walks from each node.
+        counts: (nodes,) walks from each node.
         settings: DeepWalk's; its number of walks is not used.
         generator: source of walks and training.
+
+    Raises:
+        ValueError: for a window below 1 or walks of no steps.
+
+    Examples:
+        >>> club = Graph.from_networkx(networkx.karate_club_graph())
+        >>> counts = walks_by_core(core_numbers(club), most=4)
+        >>> settings = DeepWalkSettings(dimension=8)
+        >>> embed_from(club, counts, settings, torch.Generator()).shape
+        torch.Size([34, 8])
     """
-    walks = uniform_walks(graph, shuffled_starts(counts, generator), settings.steps, generator)
-    return train_walks(walks, graph.num_nodes, settings.window, settings.training, generator)[0]
+    walks = uniform_walks(
+        graph, shuffled_starts(counts, generator), settings.steps, generator
+    )
+    return train_walks(
+        walks, graph.num_nodes, settings.window, settings.training, generator
+    )[0]
 
 
 def skip_gram_pairs(walks: int, steps: int, window: int) -> int:
-    """Return how many (centre, context) pairs skip-gram learns from: what training costs.
+    """Return how many (centre, context) pairs skip-gram learns from: its cost.
 
     Args:
         walks: how many in all.
-        steps: of a walk; it has one node more.
+        steps: of a walk, which has one node more.
         window: positions on each side that are contexts.
     """
-    return walks * sum(2 * (steps + 1 - gap) for gap in range(1, min(window, steps) + 1))
+    return walks * sum(
+        2 * (steps + 1 - gap) for gap in range(1, min(window, steps) + 1)
+    )
 
 
 def core_of_at_most(core: Int[Tensor, " nodes"], share: float) -> int:
     """Return the smallest k whose core holds at most this share of the nodes.
 
     Args:
-        core: core numbers.
+        core: (nodes,) core numbers.
         share: in (0, 1).
 
     Raises:
@@ -91,8 +131,9 @@ def core_of_at_most(core: Int[Tensor, " nodes"], share: float) -> int:
         if float((core >= k).float().mean()) <= share:
             return k
     raise ValueError(
-        f"the innermost core holds {float((core == core.max()).float().mean()):.0%} of the nodes: "
-        f"more than {share:.0%}; a graph without a core cannot be embedded by one"
+        f"the innermost core holds {float((core == core.max()).float().mean()):.0%} "
+        f"of the nodes: more than {share:.0%}; "
+        f"a graph without a core cannot be embedded by one"
     )
 
 
@@ -102,21 +143,24 @@ def propagate(
     known: Bool[Tensor, " nodes"],
     iterations: int = 20,
 ) -> Float[Tensor, "nodes dim"]:
-    """Let the vectors of some nodes flow outwards, one layer of neighbours after the other.
+    """Return all nodes' vectors, spread from some nodes outwards, one layer at a time.
 
-    A layer is all nodes without a vector that have a neighbour with one. Its vectors are the fixed
-    point at which each is the mean of its neighbours' vectors, by weight, over neighbours that are
-    known or in the same layer. It is found by repeated averaging.
+    A layer is all nodes without a vector that have a neighbour with one. Its vectors
+    are the fixed point at which each is the mean of its neighbours' vectors, by weight,
+    over neighbours that are known or in the same layer. It is found by repeated
+    averaging.
 
     Args:
         graph: undirected.
-        vectors: those of known nodes count, the others are replaced.
-        known: which nodes have a vector.
-        iterations: averages taken for each layer, 20 in the authors' code. They start from the
-            mean over known neighbours alone; the authors' start from random numbers.
+        vectors: (nodes, dim); those of known nodes count, the others are replaced.
+        known: (nodes,) which nodes have a vector.
+        iterations: averages taken for each layer, 20 in the authors' code. They start
+            from the mean over known neighbours alone; the authors' start from random
+            numbers.
 
     Returns:
-        (nodes, dim): known vectors as they were, 0 for nodes that no known node reaches.
+        (nodes, dim): known vectors as they were, 0 for nodes that no known node
+        reaches.
     """
     weights = adjacency(graph, vectors.dtype)
     known = known.clone()
@@ -137,15 +181,20 @@ def propagate(
 
 
 def _row_means(
-    graph: Graph, rows: Bool[Tensor, " nodes"], columns: Bool[Tensor, " nodes"], dtype: torch.dtype
+    graph: Graph,
+    rows: Bool[Tensor, " nodes"],
+    columns: Bool[Tensor, " nodes"],
+    dtype: torch.dtype,
 ) -> Tensor:
-    """Return the sparse matrix that averages neighbours in `columns` for the nodes in `rows`."""
+    """Return the sparse matrix that averages, for `rows`, neighbours in `columns`."""
     source, target = graph.edge_index
     keep = rows[source] & columns[target]
     weights = graph.weights[keep].to(dtype)
     total = weights.new_zeros(graph.num_nodes).index_add_(0, source[keep], weights)
     values = weights / total[source[keep]]
-    return sparse_matrix(graph.edge_index[:, keep], values, graph.num_nodes, graph.num_nodes)
+    return sparse_matrix(
+        graph.edge_index[:, keep], values, graph.num_nodes, graph.num_nodes
+    )
 
 
 def embed_core(
@@ -160,7 +209,8 @@ def embed_core(
         generator: source of walks and training.
 
     Raises:
-        ValueError: if no node has a core number of k.
+        ValueError: if no node has a core number of at least k, for a window below 1, or
+            for walks of no steps.
     """
     inside = core_numbers(graph) >= k
     nodes = torch.nonzero(inside).ravel()

@@ -1,4 +1,4 @@
-"""DeepWalk (Perozzi, Al-Rfou and Skiena 2014): uniform walks read as sentences by skip-gram."""
+"""DeepWalk (Perozzi, Al-Rfou and Skiena 2014): uniform walks, read as sentences."""
 
 from dataclasses import dataclass, field, replace
 
@@ -17,9 +17,9 @@ class DeepWalkSettings:
 
     Attributes:
         dimension: of the vectors; None takes that of `skip_gram`.
-        walks: from every node.
-        steps: of a walk.
-        window: positions on each side that are contexts.
+        walks: from every node, at least 1.
+        steps: of a walk, at least 1.
+        window: positions on each side that are contexts, at least 1.
         skip_gram: negatives, epochs, learning rate.
     """
 
@@ -40,7 +40,25 @@ class DeepWalkSettings:
 def deepwalk(
     graph: Graph, settings: DeepWalkSettings, generator: torch.Generator
 ) -> Float[Tensor, "nodes dim"]:
-    """Return every node's vector: walks from all nodes, then skip-gram (algorithms 1 and 2)."""
+    """Return every node's vector: walks, then skip-gram (algorithms 1 and 2).
+
+    Args:
+        graph: directed or not, weighted or not.
+        settings: walks, window and training.
+        generator: source of walks and training.
+
+    Raises:
+        ValueError: for a window below 1 or walks of no steps.
+
+    Examples:
+        >>> import networkx
+        >>> club = Graph.from_networkx(networkx.karate_club_graph())
+        >>> settings = DeepWalkSettings(dimension=16, walks=5, steps=20)
+        >>> deepwalk(club, settings, torch.Generator().manual_seed(0)).shape
+        torch.Size([34, 16])
+    """
     starts = walk_starts(graph.num_nodes, settings.walks, generator)
     walks = uniform_walks(graph, starts, settings.steps, generator)
-    return train_walks(walks, graph.num_nodes, settings.window, settings.training, generator)[0]
+    return train_walks(
+        walks, graph.num_nodes, settings.window, settings.training, generator
+    )[0]

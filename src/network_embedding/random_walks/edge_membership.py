@@ -11,15 +11,25 @@ ODD = 0x9E3779B97F4A7C15 - (1 << 64)  # Fibonacci hashing: 2^64 over the golden 
 
 
 class EdgeSet:
-    """The edges of a graph as a bitmap; large graphs hash into it and confirm what it finds.
+    """The edges of a graph as a bitmap; large graphs hash into it and verify hits.
 
-    A graph of up to 16,384 nodes has a bit for every pair. A larger one has 16 to 32 bits an edge:
-    a zero proves that there is no edge, and a one is confirmed by binary search in the sorted keys
-    source * nodes + target, so that the answers are exact.
+    A graph of up to 16,384 nodes has one bit per pair. A larger one has 16 to 32 bits
+    per edge: a zero proves that there is no edge, and a one is checked by binary search
+    in the sorted keys source * nodes + target, so that the answers are exact.
+
+    Examples:
+        >>> edges = EdgeSet(torch.tensor([[0, 1], [1, 2]]), 3)
+        >>> edges.contains(torch.tensor([0, 1]), torch.tensor([1, 0]))
+        tensor([ True, False])
     """
 
     def __init__(self, edge_index: Int[Tensor, "2 edges"], num_nodes: int):
-        """Build from edges sorted by source, then by target."""
+        """Build the bitmap.
+
+        Args:
+            edge_index: (2, edges), sorted by source, then by target.
+            num_nodes: nodes are 0 ... num_nodes - 1.
+        """
         self.num_nodes = num_nodes
         self.keys = edge_index[0] * num_nodes + edge_index[1]
         pairs, edges = num_nodes * num_nodes, len(self.keys)
@@ -37,7 +47,12 @@ class EdgeSet:
     def contains(
         self, source: Int[Tensor, " pairs"], target: Int[Tensor, " pairs"]
     ) -> Bool[Tensor, " pairs"]:
-        """Return for every pair whether there is an edge from source to target."""
+        """Return for every pair whether there is an edge from source to target.
+
+        Args:
+            source: (pairs,) nodes where the edges would begin.
+            target: (pairs,) nodes where they would end.
+        """
         keys = source.long().mul_(self.num_nodes).add_(target)
         place = self._place(keys)
         byte = torch.index_select(self.bitmap, 0, place >> 3)
@@ -52,4 +67,6 @@ class EdgeSet:
     def _place(self, keys: Int[Tensor, " pairs"]) -> Int[Tensor, " pairs"]:
         if self.exact:
             return keys
-        return (keys * ODD).bitwise_right_shift_(self.shift) & ((1 << (64 - self.shift)) - 1)
+        return (keys * ODD).bitwise_right_shift_(self.shift) & (
+            (1 << (64 - self.shift)) - 1
+        )

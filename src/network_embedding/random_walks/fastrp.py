@@ -1,7 +1,8 @@
 """FastRP: node vectors by a few sparse products with a very sparse random matrix.
 
-Chen, Sultan, Tian, Chen, Skiena (CIKM 2019). Nothing is learned: the powers of the walk's
-transition matrix, with hubs tamed, are projected onto random directions and added up.
+Chen, Sultan, Tian, Chen, Skiena (CIKM 2019). Nothing is learned: the powers of the
+walk's transition matrix, with hubs tamed, are projected onto random directions and
+added up.
 """
 
 from dataclasses import dataclass
@@ -24,10 +25,11 @@ class FastRPSettings:
     Attributes:
         dimension: of the vectors.
         weights: of the powers 1, 2, ... of the transition matrix (alpha).
-        beta: column j of every power is multiplied by (degree of j / sum of degrees)^beta;
-            negative tames the hubs.
-        normalise_rows: bring the rows of every power's projection to length 1 before adding up.
-        standardise: bring the columns of the sum to mean 0 and deviation 1.
+        beta: column j of every power is multiplied by (degree of j / sum of
+            degrees)^beta; negative tames the hubs.
+        normalise_rows: scale the rows of every power's projection to length 1 before
+            adding up.
+        standardise: bring the columns of the sum to mean 0 and standard deviation 1.
     """
 
     dimension: int = 128
@@ -37,7 +39,11 @@ class FastRPSettings:
     standardise: bool = True
 
     def __post_init__(self) -> None:
-        """Reject settings without directions or powers."""
+        """Reject settings without directions or powers.
+
+        Raises:
+            ValueError: for a dimension below 1 or weights that are all 0.
+        """
         if self.dimension < 1 or not any(self.weights):
             raise ValueError("need at least one dimension and one weight that is not 0")
 
@@ -51,26 +57,36 @@ def very_sparse_matrix(
 ) -> Float[Tensor, "rows columns"]:
     """Return R with E[R R^T] = I, most of its entries 0 (Li, Hastie, Church, KDD 2006).
 
-    Entries are +-sqrt(s / columns) with probability 1 / (2 s) each, else 0. The matrix is stored
-    dense: the first product with it makes it dense anyway.
+    Entries are +-sqrt(s / columns) with probability 1 / (2 s) each, else 0. The matrix
+    is stored dense: the first product with it makes it dense anyway.
 
     Args:
-        rows, columns: its shape.
+        rows: number of nodes.
+        columns: number of random directions.
         generator: source of the draws.
         sparsity: s, greater than 1; None is sqrt(rows), as in the paper.
         dtype: of the entries.
 
     Raises:
-        ValueError: for a sparsity of at most 1 (None needs two rows).
+        ValueError: for a sparsity of at most 1 (None needs at least two rows).
+
+    Examples:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> r = very_sparse_matrix(100, 50, generator, sparsity=2.0)
+        >>> r.unique()
+        tensor([-0.2000,  0.0000,  0.2000])
     """
     s = sqrt(rows) if sparsity is None else sparsity
     if s <= 1:
         raise ValueError(f"sparsity must be greater than 1, not {s}")
-    # Only about one entry in s is not 0, so the gaps between those are drawn: geometric numbers.
+    # Only about one entry in s is not 0, so the gaps between those are drawn: they
+    # are geometric numbers.
     cells, chance = rows * columns, 1 / s
     expected = cells * chance
     count = int(expected + 10 * sqrt(expected) + 10)
-    gaps = torch.empty(count, dtype=torch.double).geometric_(chance, generator=generator)
+    gaps = torch.empty(count, dtype=torch.double).geometric_(
+        chance, generator=generator
+    )
     place = gaps.cumsum(0).long() - 1
     signs = torch.randint(2, (count,), generator=generator).to(dtype) * 2 - 1
     inside = place < cells
@@ -79,10 +95,20 @@ def very_sparse_matrix(
     return matrix.view(rows, columns)
 
 
-def degree_factors(graph: Graph, beta: float, dtype: torch.dtype) -> Float[Tensor, " nodes"]:
-    """Return the diagonal of L, (degree / sum of degrees)^beta; 0 for a node without edges."""
+def degree_factors(
+    graph: Graph, beta: float, dtype: torch.dtype
+) -> Float[Tensor, " nodes"]:
+    """Return the diagonal of L, (degree / sum of degrees)^beta; 0 without edges.
+
+    Args:
+        graph: undirected; weights count.
+        beta: the power; negative tames the hubs.
+        dtype: of the result.
+    """
     weights = graph.weights.to(dtype)
-    degree = weights.new_zeros(graph.num_nodes).index_add_(0, graph.edge_index[0], weights)
+    degree = weights.new_zeros(graph.num_nodes).index_add_(
+        0, graph.edge_index[0], weights
+    )
     share = degree / degree.sum()
     return torch.where(share > 0, share, 1.0).pow(beta) * (share > 0)
 
@@ -96,7 +122,7 @@ def projected_powers(
 
     Args:
         graph: undirected; weights count.
-        projection: R.
+        projection: (nodes, dim), R.
         powers: how many, at least 1.
         beta: see `FastRPSettings`.
     """
@@ -111,7 +137,15 @@ def projected_powers(
 def combine(
     powers: list[Float[Tensor, "nodes dim"]], settings: FastRPSettings
 ) -> Float[Tensor, "nodes dim"]:
-    """Return the weighted sum of the powers, normalised and standardised as the settings say."""
+    """Return the powers' weighted sum, normalised and standardised as settings say.
+
+    Args:
+        powers: (nodes, dim) each, as many as `settings.weights`.
+        settings: weights, normalisation, standardisation.
+
+    Raises:
+        ValueError: if there are not as many powers as weights.
+    """
     kept = [(w, power) for w, power in zip(settings.weights, powers, strict=True) if w]
     total = sum(w * (normalize(p) if settings.normalise_rows else p) for w, p in kept)
     if not settings.standardise:
@@ -127,10 +161,20 @@ def fastrp(
     """Return FastRP's vectors.
 
     Args:
-        graph: undirected; weights count. A node without edges gets the same vector as all others
-            of its kind.
+        graph: undirected, of at least two nodes; weights count. All nodes without edges
+            get the same vector.
         settings: see `FastRPSettings`.
         generator: source of the random matrix.
+
+    Raises:
+        ValueError: for a graph of fewer than two nodes.
+
+    Examples:
+        >>> import networkx
+        >>> club = Graph.from_networkx(networkx.karate_club_graph())
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> fastrp(club, FastRPSettings(dimension=16), generator).shape
+        torch.Size([34, 16])
     """
     projection = very_sparse_matrix(graph.num_nodes, settings.dimension, generator)
     powers = projected_powers(graph, projection, len(settings.weights), settings.beta)
@@ -140,10 +184,15 @@ def fastrp(
 def similarity_matrix(
     graph: Graph, settings: FastRPSettings, dtype: torch.dtype = torch.double
 ) -> Float[Tensor, "nodes nodes"]:
-    """Return the matrix that FastRP projects, formed in full: for small graphs, and for checks.
+    """Return the matrix that FastRP projects, in full: for small graphs and for checks.
 
-    With `normalise_rows` the rows of every power are brought to length 1 before they are added
-    up: what FastRP does to their projections, whose lengths are about the same.
+    With `normalise_rows` the rows of every power are scaled to length 1 before they are
+    added up: what FastRP does to their projections, whose lengths are about the same.
+
+    Args:
+        graph: small enough for (nodes, nodes) matrices.
+        settings: powers, beta and normalisation; the dimension is not used.
+        dtype: of the result.
     """
     identity = torch.eye(graph.num_nodes, dtype=dtype)
     powers = projected_powers(graph, identity, len(settings.weights), settings.beta)
@@ -154,17 +203,18 @@ def similarity_matrix(
 def svd_of_similarity(
     graph: Graph, settings: FastRPSettings, generator: torch.Generator
 ) -> Float[Tensor, "nodes dim"]:
-    """Return the best possible reduction of the same matrix: its truncated singular vectors.
+    """Return the best possible reduction of the same matrix: its truncated SVD.
 
-    The rows of U diag(sigma) keep the inner products of the matrix's rows as well as any
-    `dimension` coordinates can; FastRP keeps them on average over its random draws. The
-    coordinates are turned at random: no inner product changes, but all columns become alike, as
-    FastRP's are. Otherwise a classifier that standardises columns would blow up the directions of
-    the smallest singular values.
+    The rows of U diag(sigma) keep the inner products of the matrix's rows as well as
+    any `dimension` coordinates can; FastRP keeps them on average over its random draws.
+    The coordinates are rotated at random: no inner product changes, but all columns
+    become alike, as FastRP's are. Otherwise a classifier that standardises columns
+    would blow up the directions of the smallest singular values.
 
     Args:
         graph: small enough for (nodes, nodes) matrices.
-        settings: of the matrix; the dimension is that of the result.
+        settings: of the matrix; the dimension is that of the result, at most the number
+            of nodes.
         generator: source of the rotation.
     """
     matrix = similarity_matrix(graph, settings)
@@ -173,9 +223,16 @@ def svd_of_similarity(
         left, values, _ = torch.linalg.svd(matrix)
     else:  # Lanczos's method; its fixed start makes the result the same in every run
         start = np.ones(graph.num_nodes)
-        found = svds(matrix.numpy(), width, v0=start, rng=0, return_singular_vectors="u")
-        left, values = torch.from_numpy(found[0].copy()), torch.from_numpy(found[1].copy())
+        found = svds(
+            matrix.numpy(), width, v0=start, rng=0, return_singular_vectors="u"
+        )
+        left, values = (
+            torch.from_numpy(found[0].copy()),
+            torch.from_numpy(found[1].copy()),
+        )
     kept = (left[:, :width] * values[:width]).to(matrix.dtype)
-    turn, _ = torch.linalg.qr(torch.randn(width, width, generator=generator, dtype=kept.dtype))
+    turn, _ = torch.linalg.qr(
+        torch.randn(width, width, generator=generator, dtype=kept.dtype)
+    )
     turned = (kept @ turn).to(torch.float)
     return turned - turned.mean(dim=0) if settings.standardise else turned

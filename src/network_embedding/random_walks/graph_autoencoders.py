@@ -1,10 +1,13 @@
 """Two autoencoders of a graph: SDNE and GAE.
 
-SDNE: Wang, Cui and Zhu, "Structural Deep Network Embedding" (KDD 2016): a deep autoencoder of the
-rows of the adjacency matrix. Without the paper's layer-wise pretraining by Boltzmann machines, and
-with ReLU in the place of sigmoids between the layers, as the GEM library has it.
-GAE: Kipf and Welling, "Variational Graph Auto-Encoders" (2016, arXiv 1611.07308), the variant
-without sampling: a graph convolutional network whose vectors' inner products predict the edges.
+SDNE: Wang, Cui and Zhu, "Structural Deep Network Embedding" (KDD 2016): a deep
+autoencoder of the rows of the adjacency matrix. Here it lacks the paper's layer-wise
+pretraining by Boltzmann machines, and has ReLU instead of sigmoids between the layers,
+as in the GEM library.
+
+GAE: Kipf and Welling, "Variational Graph Auto-Encoders" (2016, arXiv 1611.07308), the
+variant without sampling: a graph convolutional network whose vectors' inner products
+predict the edges.
 """
 
 from dataclasses import dataclass
@@ -27,11 +30,13 @@ class SDNESettings:
     Attributes:
         dimension: of the vectors.
         hidden: widths between the row of the adjacency matrix and the vector.
-        edge_weight: b of equation 3: how much more an edge's error counts than a missing edge's.
+        edge_weight: b of equation 3: how much more an edge's error counts than a
+            missing edge's.
         first_order: alpha of equation 5, the weight of the distance of linked nodes.
-        weight_decay: of AdamW, in the place of the paper's L2 penalty.
-        steps, learning_rate: of the training.
-        batch: nodes a step, at least 2; all of them where there are fewer.
+        weight_decay: of AdamW, instead of the paper's L2 penalty.
+        steps: of the training.
+        learning_rate: of the training.
+        batch: nodes per step, at least 2; all of them where there are fewer.
     """
 
     dimension: int = 16
@@ -48,14 +53,26 @@ class SDNE(nn.Module):
     """The deep autoencoder: a row of the adjacency matrix -> vector -> row."""
 
     def __init__(self, nodes: int, settings: SDNESettings) -> None:
-        """Build encoder and decoder, each the mirror image of the other."""
+        """Build encoder and decoder, each the mirror image of the other.
+
+        Args:
+            nodes: length of a row.
+            settings: dimension and hidden widths.
+        """
         super().__init__()
         sizes = (nodes, *settings.hidden, settings.dimension)
         self.encoder = _layers(sizes)
         self.decoder = _layers(sizes[::-1])
 
     def forward(self, rows: Float[Tensor, "batch nodes"]) -> tuple[Tensor, Tensor]:
-        """Return the vectors (batch, dim) and the logits of the rebuilt rows (batch, nodes)."""
+        """Return the vectors and the logits of the rebuilt rows.
+
+        Args:
+            rows: (batch, nodes) of the adjacency matrix.
+
+        Returns:
+            (batch, dim) vectors and (batch, nodes) logits.
+        """
         vectors = self.encoder(rows)
         return vectors, self.decoder(vectors)
 
@@ -66,20 +83,25 @@ class Autoencoded:
 
     Attributes:
         vectors: (nodes, dim).
-        scores: (nodes, nodes): how likely the decoder holds each edge, larger is likelier.
+        scores: (nodes, nodes); the larger, the likelier the decoder holds an edge.
     """
 
     vectors: Float[Tensor, "nodes dim"]
     scores: Float[Tensor, "nodes nodes"]
 
 
-def sdne(graph: Graph, settings: SDNESettings, generator: torch.Generator) -> Autoencoded:
+def sdne(
+    graph: Graph, settings: SDNESettings, generator: torch.Generator
+) -> Autoencoded:
     """Train SDNE and return its vectors and what its decoder makes of them.
 
     Args:
         graph: undirected; a dense matrix of its size is made.
         settings: of the network and the training.
         generator: source of the initial weights and of the batches.
+
+    Returns:
+        (nodes, dim) vectors and (nodes, nodes) logits of the rebuilt rows.
 
     Raises:
         ValueError: for a graph without edges.
@@ -99,19 +121,39 @@ def sdne(graph: Graph, settings: SDNESettings, generator: torch.Generator) -> Au
     recipe = TrainingSettings(
         settings.steps, settings.learning_rate, weight_decay=settings.weight_decay
     )
-    train(model, lambda m, batch: sdne_loss(m, rows, batch, settings), batches(), recipe, generator)
+    train(
+        model,
+        lambda m, batch: sdne_loss(m, rows, batch, settings),
+        batches(),
+        recipe,
+        generator,
+    )
     with torch.no_grad():
         vectors, scores = model(rows)
     return Autoencoded(vectors, scores)
 
 
 def sdne_loss(
-    model: SDNE, rows: Float[Tensor, "nodes nodes"], batch: Tensor, settings: SDNESettings
+    model: SDNE,
+    rows: Float[Tensor, "nodes nodes"],
+    batch: Tensor,
+    settings: SDNESettings,
 ) -> Float[Tensor, ""]:
-    """Return SDNE's loss of these nodes (equations 3 to 5), a mean over the nodes.
+    """Return SDNE's mean loss over a batch of nodes (equations 3 to 5).
 
-    |(x' - x) * b|^2 with b = edge_weight where x > 0 and 1 elsewhere, x' the sigmoid of the rebuilt
-    logits; plus first_order * sum over linked pairs of the batch a_uv |y_u - y_v|^2.
+    A node u costs its reconstruction error and the distances of its vector y to those
+    of linked nodes,
+
+        |(x' - x) * b|^2 + first_order * sum_v a_uv |y_u - y_v|^2,
+
+    with b = edge_weight where x > 0 and 1 elsewhere, x' the sigmoid of the rebuilt
+    logits, and v in the batch.
+
+    Args:
+        model: autoencoder whose loss is wanted.
+        rows: (nodes, nodes), the adjacency matrix.
+        batch: (batch,) nodes.
+        settings: gives edge_weight and first_order.
     """
     x = rows[batch]
     vectors, logits = model(x)
@@ -139,7 +181,8 @@ class GAESettings:
     Attributes:
         dimension: of the vectors.
         hidden: units of the first graph convolution.
-        steps, learning_rate: of the training; every step takes the whole graph.
+        steps: of the training; every step takes the whole graph.
+        learning_rate: of the training.
     """
 
     dimension: int = 16
@@ -149,12 +192,15 @@ class GAESettings:
 
 
 def gae(graph: Graph, settings: GAESettings, generator: torch.Generator) -> Autoencoded:
-    """Train GAE without node features (the identity in their place) and return its vectors.
+    """Train GAE without node features (the identity replaces them); return its vectors.
 
     Args:
         graph: undirected; dense matrices of its size are made.
         settings: of the network and the training.
         generator: source of the initial weights.
+
+    Returns:
+        (nodes, dim) vectors and (nodes, nodes) inner products.
 
     Raises:
         ValueError: for a graph without edges.
@@ -176,10 +222,14 @@ def gae(graph: Graph, settings: GAESettings, generator: torch.Generator) -> Auto
 def gae_loss(
     vectors: Float[Tensor, "nodes dim"], target: Float[Tensor, "nodes nodes"]
 ) -> Float[Tensor, ""]:
-    """Return the cross-entropy of edges under sigmoid(<z_u, z_v>), both kinds of equal weight.
+    """Return the cross-entropy of edges under sigmoid(<z_u, z_v>), classes balanced.
 
-    The authors weight the few edges up by (pairs without edge) / (pairs with edge), and scale so
-    that both kinds together weigh one.
+    The authors weight the few edges up by (pairs without edge) / (pairs with edge), and
+    scale so that both kinds together weigh one.
+
+    Args:
+        vectors: (nodes, dim), z.
+        target: (nodes, nodes), 1 for an edge and 0 for none; both must occur.
     """
     pairs, edges = target.numel(), target.sum()
     weight = (pairs - edges) / edges

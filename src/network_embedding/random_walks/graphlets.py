@@ -1,9 +1,10 @@
-"""Graphlets with two to four nodes, their orbits, and the orbits of pairs of their nodes.
+"""Graphlets with two to four nodes, their orbits, and the orbits of pairs of nodes.
 
-A graphlet is a small connected graph; two of its nodes share an orbit if a symmetry of the graphlet
-(an automorphism) maps one to the other. A *pair orbit* is the same for ordered pairs of nodes. All
-of it is found here by trying every permutation, which four nodes make cheap. Numbers of graphlets
-(0 to 8) and orbits (0 to 14) are those of Przulj (Bioinformatics 2007).
+A graphlet is a small connected graph; two of its nodes share an orbit if a symmetry of
+the graphlet (an automorphism) maps one to the other. A *pair orbit* is the same for
+ordered pairs of nodes. All of them are found here by trying every permutation, which is
+cheap with four nodes. Numbers of graphlets (0 to 8) and orbits (0 to 14) are those of
+Przulj (Bioinformatics 2007).
 """
 
 from dataclasses import dataclass
@@ -36,10 +37,12 @@ class PairOrbit:
 
     Attributes:
         graphlet: the graphlet.
-        source, target: the node orbits of the first and of the second node.
+        source: node orbit of the first node.
+        target: node orbit of the second node.
         hops: steps between them inside the graphlet.
         pair: two nodes of the graphlet that are such a pair.
-        paths: paths from the first to the second that visit every node of the graphlet once.
+        paths: paths from the first to the second that visit every node of the graphlet
+            once.
     """
 
     graphlet: Graphlet
@@ -56,7 +59,7 @@ class PairOrbit:
 
     @property
     def name(self) -> str:
-        """Such as "4-5, 2 steps": the node orbits and the distance."""
+        """The node orbits and the distance, such as "4-5, 2 steps"."""
         return f"{self.source}-{self.target}, {self.hops} step{'s' * (self.hops > 1)}"
 
 
@@ -64,7 +67,15 @@ class PairOrbit:
 def graphlets() -> tuple[Graphlet, ...]:
     """Return the nine connected graphs with two to four nodes, in their usual order.
 
-    Graphlets are ordered by nodes, then edges, then largest degree; orbits within one by degree.
+    Graphlets are ordered by nodes, then edges, then largest degree; orbits within one
+    by degree.
+
+    Examples:
+        >>> len(graphlets())
+        9
+        >>> path = graphlets()[1]  # with three nodes
+        >>> sorted(path.edges), path.orbits
+        ([(0, 1), (0, 2)], (2, 1, 1))
     """
     shapes = {
         _canonical(nodes, frozenset(edges))
@@ -84,9 +95,15 @@ def graphlets() -> tuple[Graphlet, ...]:
 
 @lru_cache(maxsize=1)
 def pair_orbits() -> tuple[PairOrbit, ...]:
-    """Return the orbits of ordered pairs of nodes of all graphlets, graphlet by graphlet.
+    """Return the orbits of ordered pairs of nodes, graphlet by graphlet.
 
     Within a graphlet they are sorted by distance, then by the two node orbits.
+
+    Examples:
+        >>> len(pair_orbits())
+        28
+        >>> [orbit.name for orbit in pair_orbits()[:3]]
+        ['0-0, 1 step', '1-2, 1 step', '2-1, 1 step']
     """
     found = []
     for graphlet in graphlets():
@@ -99,16 +116,38 @@ def pair_orbits() -> tuple[PairOrbit, ...]:
 
 def unordered_pair_orbits() -> int:
     """Return how many orbits remain if the two nodes of a pair may be exchanged."""
-    return len({(o.graphlet.number, o.hops, *sorted((o.source, o.target))) for o in pair_orbits()})
+    return len(
+        {
+            (o.graphlet.number, o.hops, *sorted((o.source, o.target)))
+            for o in pair_orbits()
+        }
+    )
 
 
 def automorphisms(nodes: int, edges: Edges) -> list[tuple[int, ...]]:
-    """Return the permutations of the nodes that map the edges onto themselves."""
+    """Return the permutations of the nodes that map the edges onto themselves.
+
+    Args:
+        nodes: how many; all their permutations are tried.
+        edges: pairs (a, b) with a < b.
+
+    Returns:
+        For each permutation, the images of the nodes 0, 1, ...
+
+    Examples:
+        >>> automorphisms(3, frozenset({(0, 1), (1, 2)}))
+        [(0, 1, 2), (2, 1, 0)]
+    """
     return [p for p in permutations(range(nodes)) if _mapped(p, edges) == edges]
 
 
 def node_orbits(nodes: int, edges: Edges) -> tuple[int, ...]:
-    """Return the class of each node under the symmetries; classes are numbered by degree."""
+    """Return each node's class under the symmetries; classes are numbered by degree.
+
+    Args:
+        nodes: how many; all their permutations are tried.
+        edges: pairs (a, b) with a < b.
+    """
     symmetries = automorphisms(nodes, edges)
     first = [min(s[node] for s in symmetries) for node in range(nodes)]
     degree = [sum(node in edge for edge in edges) for node in range(nodes)]
@@ -117,7 +156,12 @@ def node_orbits(nodes: int, edges: Edges) -> tuple[int, ...]:
 
 
 def connected(nodes: int, edges: Edges) -> bool:
-    """Return whether the graph is connected."""
+    """Return whether the graph is connected.
+
+    Args:
+        nodes: how many, at least 1.
+        edges: pairs of nodes.
+    """
     reached, waiting = {0}, [0]
     while waiting:
         node = waiting.pop()
@@ -128,14 +172,27 @@ def connected(nodes: int, edges: Edges) -> bool:
 
 
 def spanning_paths(nodes: int, edges: Edges, start: int, end: int) -> int:
-    """Return the number of paths from start to end that visit every node exactly once."""
+    """Return the number of paths from start to end that visit every node exactly once.
+
+    Args:
+        nodes: how many; all orders of the inner ones are tried.
+        edges: pairs (a, b) with a < b.
+        start: first node.
+        end: last node, different from `start`.
+    """
     inner = [node for node in range(nodes) if node not in (start, end)]
     orders = ((start, *middle, end) for middle in permutations(inner))
     return sum(all(_edge(a, b) in edges for a, b in pairwise(o)) for o in orders)
 
 
 def distance(edges: Edges, start: int, end: int) -> int:
-    """Return the number of steps from start to end in a connected graph."""
+    """Return the number of steps from start to end in a connected graph.
+
+    Args:
+        edges: pairs of nodes.
+        start: first node.
+        end: last node, connected to `start`: otherwise the search never ends.
+    """
     reached, steps = {start}, 0
     while end not in reached:
         reached |= {b for e in edges if reached & set(e) for b in e}
@@ -148,7 +205,9 @@ def _describe(graphlet: Graphlet, pair: tuple[int, int]) -> PairOrbit:
     a, b = pair
     hops = distance(graphlet.edges, a, b)
     paths = spanning_paths(graphlet.nodes, graphlet.edges, a, b)
-    return PairOrbit(graphlet, graphlet.orbits[a], graphlet.orbits[b], hops, pair, paths)
+    return PairOrbit(
+        graphlet, graphlet.orbits[a], graphlet.orbits[b], hops, pair, paths
+    )
 
 
 def _pair_order(orbit: PairOrbit) -> tuple[int, int, int]:
@@ -164,12 +223,14 @@ def _mapped(permutation: tuple[int, ...], edges: Edges) -> Edges:
 
 
 def _canonical(nodes: int, edges: Edges) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """Return the same (nodes, edges) for all graphs that differ by the nodes' names alone."""
+    """Return the same (nodes, edges) for all graphs that differ in node names only."""
     renamed = (_mapped(p, edges) for p in permutations(range(nodes)))
     return nodes, min(tuple(sorted(edges)) for edges in renamed)
 
 
-def _usual_order(shape: tuple[int, tuple[tuple[int, int], ...]]) -> tuple[int, int, int]:
+def _usual_order(
+    shape: tuple[int, tuple[tuple[int, int], ...]],
+) -> tuple[int, int, int]:
     nodes, edges = shape
     degrees = [sum(node in edge for edge in edges) for node in range(nodes)]
     return nodes, len(edges), max(degrees)

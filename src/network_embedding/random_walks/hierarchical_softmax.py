@@ -1,8 +1,9 @@
-"""Hierarchical softmax, DeepWalk's own objective: P(c | v) as turns on the way to a tree's leaf.
+"""Hierarchical softmax, DeepWalk's own objective: P(c | v) as turns down a binary tree.
 
-The contexts are the leaves of a binary tree; every inner node j holds a vector theta_j, and
-P(c | v) is the product of s(+-f_v . theta_j) over the inner nodes on the way to c, plus for a turn
-to the left (Perozzi et al. 2014, equations 4 and 5). The probabilities of all leaves add up to 1.
+The contexts are the leaves of the tree; every inner node j holds a vector theta_j, and
+P(c | v) is the product of s(+-f_v . theta_j) over the inner nodes on the way to c, with
+plus for a turn to the left (Perozzi et al. 2014, equations 4 and 5). The probabilities
+of all leaves add up to 1.
 """
 
 import heapq
@@ -23,11 +24,21 @@ from src.network_embedding.random_walks.skip_gram import (
 def huffman_turns(frequency: Int[Tensor, " leaves"]) -> Float[Tensor, "leaves inner"]:
     """Return Huffman's tree of these frequencies: frequent leaves are near the root.
 
+    Args:
+        frequency: (leaves,) counts.
+
     Returns:
-        (leaves, leaves - 1) turns: 1 for left, -1 for right, 0 for an inner node not on the way.
+        (leaves, leaves - 1) turns: 1 for left, -1 for right, 0 for an inner node not on
+        the way.
 
     Raises:
         ValueError: for fewer than two leaves.
+
+    Examples:
+        >>> huffman_turns(torch.tensor([5, 1, 2]))
+        tensor([[ 0., -1.],
+                [ 1.,  1.],
+                [-1.,  1.]])
     """
     leaves = len(frequency)
     if leaves < 2:
@@ -48,13 +59,17 @@ def walk_gradients_of_turns(
     passes: Float[Tensor, "positions inner"],
     lefts: Float[Tensor, "positions inner"],
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradients of -sum log P over the contexts of every position, by f and theta.
+    """Return the gradients of -sum log P over all positions' contexts, by f and theta.
 
     Args:
-        f: vectors of the positions.
-        theta: vectors of the inner nodes.
-        passes: how many of a position's contexts have the inner node on their way.
-        lefts: how many of them turn left there.
+        f: (positions, dim) vectors of the positions.
+        theta: (inner, dim) vectors of the inner nodes.
+        passes: (positions, inner), how many of a position's contexts have the inner
+            node on their way.
+        lefts: (positions, inner), how many of them turn left there.
+
+    Returns:
+        (positions, dim) and (inner, dim), each summed over the other.
     """
     error = torch.sigmoid(f @ theta.T) * passes - lefts
     return error @ theta, error.T @ f
@@ -67,10 +82,23 @@ def train_walks_by_turns(
     settings: SkipGramSettings,
     generator: torch.Generator,
 ) -> Float[Tensor, "nodes dim"]:
-    """Train by hierarchical softmax; otherwise as `skip_gram.train_walks`. For small graphs.
+    """Train by hierarchical softmax, otherwise as `skip_gram.train_walks` does.
 
-    The turns are a dense matrix, so cost and memory grow with the square of the nodes; a block's
-    gradients are then two matrix products.
+    For small graphs. The turns are a dense matrix, so cost and memory grow with the
+    square of the nodes; a block's gradients are then two matrix products.
+
+    Args:
+        walks: (walks, positions) of nodes 0 ... num_nodes - 1.
+        num_nodes: rows of the result, at least 2.
+        window: positions on each side that are contexts, at least 1.
+        settings: of which negatives and exponent are not used.
+        generator: source of initial vectors and order.
+
+    Returns:
+        (num_nodes, dimension) vectors.
+
+    Raises:
+        ValueError: for fewer than two nodes.
     """
     turns = huffman_turns(torch.bincount(walks.reshape(-1), minlength=num_nodes))
     on_the_way, left = turns.abs(), (turns > 0).float()
@@ -85,7 +113,9 @@ def train_walks_by_turns(
         at = nodes.reshape(-1)
         by_f, by_theta = walk_gradients_of_turns(vectors[at], theta, passes, lefts)
         descend(vectors, at, by_f, passes.sum(dim=1), rate, settings.reach)
-        limit = settings.reach / rate  # every inner node has one row here: no sums to take
+        limit = (
+            settings.reach / rate
+        )  # every inner node has one row here: no sums to take
         by_theta *= (limit / passes.sum(dim=0).clamp(min=limit))[:, None]
         theta.sub_(by_theta, alpha=rate)
     return vectors

@@ -1,11 +1,12 @@
-"""IRWE: identity and position vectors of nodes from statistics of their walks, by one model.
+"""IRWE: identity and position vectors of nodes from walk statistics, by one model.
 
-Qin and Yeung, "IRWE: Inductive Random Walk for Joint Inference of Identity and Position Network
-Embedding" (2024). The paper's abstract states that walks are the only input, that several attention
-units handle them, that statistics of walks stand for identities and positions, that the two are
-trained together, and that new nodes and graphs can be embedded. This module is a reconstruction of
-that: which statistics (anonymous walks and degrees along the way for identities, visited places for
-positions), the layers, the losses and the sizes are a reading, not the authors' program.
+Qin and Yeung, "IRWE: Inductive Random Walk for Joint Inference of Identity and Position
+Network Embedding" (2024). The paper's abstract states that walks are the only input,
+that several attention units handle them, that statistics of walks stand for identities
+and positions, that the two are trained together, and that new nodes and graphs can be
+embedded. This module is a reconstruction from that: the statistics (anonymous walks and
+degrees along the way for identities, visited places for positions), the layers, the
+losses and the sizes are a reading, not the authors' program.
 """
 
 import math
@@ -32,7 +33,8 @@ class IRWESettings:
     """The walks, the model and its training.
 
     Attributes:
-        walks, steps: walks from each node, and steps of each (1 to 10).
+        walks: from each node.
+        steps: of each walk, 1 to 10.
         bins: of degrees, in powers of two.
         places: size of the random code of a place.
         dimension: of both embeddings.
@@ -48,7 +50,9 @@ class IRWESettings:
     dimension: int = 32
     negatives: float = 5.0
     balance: float = 10.0
-    training: TrainingSettings = TrainingSettings(steps=150, learning_rate=5e-3)  # noqa: RUF009
+    training: TrainingSettings = TrainingSettings(  # noqa: RUF009
+        steps=150, learning_rate=5e-3
+    )
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,15 @@ class WalkStatistics:
     """All that the model sees of a graph.
 
     Attributes:
-        roles: square roots of pattern shares and degree profiles; the distance between two rows
-            is then the Hellinger distance, and rare patterns count as much as their noise allows.
-        walks: node numbers, each walk beginning at its own node.
-        places: unit rows, alike for nodes whose walks visit the same places.
-        meetings: share of each ordered pair of two nodes among all pairs that the walks saw.
+        roles: (nodes, features) square roots of pattern shares and degree profiles; the
+            distance between two rows is then the Hellinger distance, and rare patterns
+            count as much as their noise allows.
+        walks: (nodes, per_node, positions) node numbers, each walk beginning at its own
+            node.
+        places: (nodes, codes) unit rows, similar for nodes whose walks visit the same
+            places.
+        meetings: (nodes, nodes) share of each ordered pair of two nodes among all pairs
+            that the walks saw.
     """
 
     roles: Float[Tensor, "nodes features"]
@@ -75,19 +83,31 @@ def walk_statistics(
     """Draw walks from every node and return their statistics.
 
     Args:
-        graph: of a few thousand nodes at most, for the table of meetings is dense.
-        settings: gives the walks, their steps, the degree bins and the size of a place's code.
+        graph: of a few thousand nodes at most, since the table of meetings is dense;
+            with at least one edge.
+        settings: gives the walks, their steps, the degree bins and the size of a
+            place's code.
         generator: source of the walks and of the random codes.
+
+    Returns:
+        The input of `IRWE`, of all nodes.
+
+    Raises:
+        ValueError: for a number of steps not from 1 to 10.
     """
     nodes, positions = graph.num_nodes, settings.steps + 1
     starts = torch.arange(nodes).repeat_interleave(settings.walks)
     flat = uniform_walks(graph, starts, settings.steps, generator)
     walks = flat.reshape(nodes, settings.walks, positions)
-    roles = torch.cat([pattern_shares(walks), degree_profiles(graph, walks, settings.bins)], dim=1)
+    roles = torch.cat(
+        [pattern_shares(walks), degree_profiles(graph, walks, settings.bins)], dim=1
+    )
     codes = torch.randn(nodes, settings.places, generator=generator)
     visits = codes[walks.reshape(nodes, -1)].sum(dim=1)
     cells = (starts[:, None] * nodes + flat[:, 1:]).ravel()
-    counts = torch.bincount(cells, minlength=nodes * nodes).reshape(nodes, nodes).float()
+    counts = (
+        torch.bincount(cells, minlength=nodes * nodes).reshape(nodes, nodes).float()
+    )
     counts = (counts + counts.T).fill_diagonal_(0)
     places = nn.functional.normalize(visits, dim=1)
     return WalkStatistics(roles.sqrt(), walks, places, counts / counts.sum())
@@ -98,7 +118,16 @@ def attend(
     keys: Float[Tensor, "*batch items dim"],
     bias: Float[Tensor, "*batch items"] | None = None,
 ) -> Float[Tensor, "*batch items"]:
-    """Return softmax(keys . query / sqrt(dim) + bias): how much of each item the query takes."""
+    """Return softmax(keys . query / sqrt(dim) + bias): the query's weight on each item.
+
+    Args:
+        query: (..., dim).
+        keys: (..., items, dim).
+        bias: (..., items) added to the scores; None adds nothing.
+
+    Returns:
+        (..., items), summing to 1.
+    """
     scores = (keys @ query.unsqueeze(-1)).squeeze(-1) / math.sqrt(query.shape[-1])
     return torch.softmax(scores if bias is None else scores + bias, dim=-1)
 
@@ -106,7 +135,12 @@ def attend(
 def mix(
     weights: Float[Tensor, "*batch items"], values: Float[Tensor, "*batch items dim"]
 ) -> Float[Tensor, "*batch dim"]:
-    """Return the weighted sum of the items' values."""
+    """Return the weighted sum of the items' values.
+
+    Args:
+        weights: (..., items).
+        values: (..., items, dim).
+    """
     return (weights.unsqueeze(-2) @ values).squeeze(-2)
 
 
@@ -115,7 +149,8 @@ class IdentityEncoder(nn.Module):
 
     Args:
         steps: of the walks.
-        features: columns of the role statistics; the first are the shares of the patterns.
+        features: columns of the role statistics; the first are the shares of the
+            patterns.
         dimension: of the identity vectors.
     """
 
@@ -133,8 +168,14 @@ class IdentityEncoder(nn.Module):
             nn.Linear(dimension, dimension), nn.GELU(), nn.Linear(dimension, features)
         )
 
-    def forward(self, roles: Float[Tensor, "nodes features"]) -> Float[Tensor, "nodes dim"]:
-        """Return psi: the query plus the mean of the patterns, weighted by share and attention."""
+    def forward(
+        self, roles: Float[Tensor, "nodes features"]
+    ) -> Float[Tensor, "nodes dim"]:
+        """Return psi: the query plus the patterns' mean by share and attention.
+
+        Args:
+            roles: (nodes, features) of `WalkStatistics`.
+        """
         shares = roles[:, : len(self.patterns)].square()
         query = self.query(roles)
         scores = query @ self.key(self.patterns).T / math.sqrt(query.shape[1])
@@ -166,8 +207,11 @@ class IRWE(nn.Module):
     ) -> tuple[Float[Tensor, "nodes dim"], Float[Tensor, "nodes dim"]]:
         """Return identity vectors psi and position vectors gamma, both (nodes, dim).
 
-        Identities decide how much of each place on a walk, and then of each walk, a position
-        takes; the places themselves decide what it takes.
+        Identities decide how much of each place on a walk, and then of each walk, a
+        position takes; the places themselves decide what it takes.
+
+        Args:
+            statistics: of all nodes of a graph, drawn with the model's settings.
         """
         psi = self.identity(statistics.roles)
         query = self.query(psi)
@@ -179,8 +223,14 @@ class IRWE(nn.Module):
         walk_keys, walk_values = mix(along, keys), mix(along, values)
         return psi, mix(attend(query, walk_keys), walk_values)
 
-    def meeting_logits(self, gamma: Float[Tensor, "nodes dim"]) -> Float[Tensor, "nodes nodes"]:
-        """Return exp(a) times the cosine of each pair of positions, minus an offset b."""
+    def meeting_logits(
+        self, gamma: Float[Tensor, "nodes dim"]
+    ) -> Float[Tensor, "nodes nodes"]:
+        """Return exp(a) times the cosine of each pair of positions, minus an offset b.
+
+        Args:
+            gamma: (nodes, dim) position vectors.
+        """
         unit = nn.functional.normalize(gamma, dim=1)
         return (self.scale[0] + 1).exp() * unit @ unit.T - self.scale[1]
 
@@ -190,8 +240,14 @@ def joint_loss(
 ) -> Float[Tensor, ""]:
     """Return the sum of both losses.
 
-    Identity: the squared error of the role statistics, decoded from psi. Position: skip-gram with
-    negative sampling, its expectation over all pairs of nodes, with both sides read from gamma.
+    Identity: the squared error of the role statistics, decoded from psi. Position:
+    skip-gram with negative sampling, its expectation over all pairs of nodes, with both
+    sides read from gamma.
+
+    Args:
+        model: model whose loss is wanted.
+        statistics: of all nodes of a graph.
+        settings: gives the weights of negatives and of the identity loss.
     """
     psi, gamma = model(statistics)
     lost = (model.identity.back(psi) - statistics.roles).square().sum(dim=1).mean()
@@ -206,7 +262,13 @@ def joint_loss(
 def fit_irwe(
     statistics: WalkStatistics, settings: IRWESettings, generator: torch.Generator
 ) -> IRWE:
-    """Return a model trained on one graph's statistics; it can be called on another's."""
+    """Return a model trained on one graph's statistics; it can be called on another's.
+
+    Args:
+        statistics: of `walk_statistics`.
+        settings: those that the statistics were drawn with.
+        generator: source of the initial weights.
+    """
     with seeded(generator):
         model = IRWE(settings, statistics.roles.shape[1])
 
@@ -222,5 +284,21 @@ def fit_irwe(
 def embed(
     model: IRWE, statistics: WalkStatistics
 ) -> tuple[Float[Tensor, "nodes dim"], Float[Tensor, "nodes dim"]]:
-    """Return a graph's identity and position vectors, both (nodes, dim), without gradients."""
+    """Return a graph's identity and position vectors, (nodes, dim) each.
+
+    No gradients are taken.
+
+    Args:
+        model: trained, on this graph or another; it is left in evaluation mode.
+        statistics: of the graph, drawn with the model's settings.
+
+    Examples:
+        >>> import networkx
+        >>> club = Graph.from_networkx(networkx.karate_club_graph())
+        >>> settings = IRWESettings(walks=5, dimension=8)
+        >>> statistics = walk_statistics(club, settings, torch.Generator())
+        >>> model = IRWE(settings, statistics.roles.shape[1])  # not yet trained
+        >>> [tuple(vectors.shape) for vectors in embed(model, statistics)]
+        [(34, 8), (34, 8)]
+    """
     return model.eval()(statistics)

@@ -1,7 +1,8 @@
 """LINE: node vectors from single edges, drawn in proportion to their weight.
 
-Tang, Qu, Wang, Zhang, Yan, Mei (WWW 2015). First-order vectors explain who is linked to whom,
-second-order vectors who shares neighbours; the method trains both and puts them side by side.
+Tang, Qu, Wang, Zhang, Yan, Mei (WWW 2015). First-order vectors explain who is linked to
+whom, second-order vectors who shares neighbours; the method trains both and puts them
+side by side.
 """
 
 from dataclasses import dataclass
@@ -26,9 +27,9 @@ class LineSettings:
         edges: how many edges are drawn in all.
         negatives: noise nodes for each drawn edge.
         learning_rate: the first step size; it falls linearly, almost to 0.
-        block: edges whose gradients are taken together, before any of them is applied; keep it
-            small against the number of nodes, or a popular node's steps add up and training
-            diverges.
+        block: edges whose gradients are taken together, before any of them is applied;
+            keep it small against the number of nodes, or a popular node's steps add up
+            and training diverges.
     """
 
     dimension: int = 64
@@ -38,20 +39,29 @@ class LineSettings:
     block: int = 256
 
     def __post_init__(self) -> None:
-        """Reject settings that train nothing."""
+        """Reject settings that train nothing.
+
+        Raises:
+            ValueError: for a number below 1, or a learning rate that is not positive.
+        """
         for name in ("dimension", "edges", "negatives", "block"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+                raise ValueError(
+                    f"{name} must be at least 1, not {getattr(self, name)}"
+                )
         if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
+            raise ValueError(
+                f"learning_rate must be positive, not {self.learning_rate}"
+            )
 
 
 @dataclass(frozen=True)
 class AliasTable:
-    """Draws from a fixed distribution at a cost that does not depend on its size (Walker, 1977).
+    """A table that draws from a fixed distribution at constant cost (Walker 1977).
 
     Attributes:
-        keep: (items,) in [0, 1]: how likely a uniformly chosen place stands for its own item.
+        keep: (items,) in [0, 1]: how likely a uniformly chosen place stands for its own
+            item.
         other: (items,) the item that the place stands for otherwise.
     """
 
@@ -60,27 +70,42 @@ class AliasTable:
 
     @classmethod
     def of(cls, weights: Float[Tensor, " items"]) -> "AliasTable":
-        """Build the table without a loop: what light places lack is cut from heavy ones in order.
+        """Build the table without a loop: heavy places, in order, fill up light ones.
 
         Args:
-            weights: not negative, not all 0.
+            weights: (items,) not negative, not all 0.
+
+        Returns:
+            A table that draws each item in proportion to its weight.
 
         Raises:
             ValueError: for weights that are no distribution, even after scaling.
+
+        Examples:
+            >>> table = AliasTable.of(torch.tensor([0.0, 1.0, 0.0]))
+            >>> table.draw(4, torch.Generator().manual_seed(0))
+            tensor([1, 1, 1, 1])
         """
         share = weights.double() * len(weights) / weights.double().sum()
         if not bool(torch.isfinite(share).all() and (share >= 0).all()):
             raise ValueError("weights must be finite, at least 0, and not all 0")
-        light, heavy = torch.nonzero(share < 1).ravel(), torch.nonzero(share >= 1).ravel()
+        light, heavy = (
+            torch.nonzero(share < 1).ravel(),
+            torch.nonzero(share >= 1).ravel(),
+        )
         keep, other = share.clone().clamp_(max=1.0), torch.arange(len(share))
         if len(light) == 0:
             return cls(keep, other)
         lacking, spare = (1 - share[light]).cumsum(0), (share[heavy] - 1).cumsum(0)
-        # Light place i is filled by the first heavy one with something left after i - 1 others.
+        # Light place i is filled by the first heavy one with something left after the
+        # i - 1 light ones before it.
         before = torch.cat([lacking.new_zeros(1), lacking[:-1]])
         last = len(heavy) - 1
-        other[light] = heavy[torch.searchsorted(spare, before, right=True).clamp_(max=last)]
-        # A heavy place that has given too much becomes a light one, filled by the next heavy one.
+        other[light] = heavy[
+            torch.searchsorted(spare, before, right=True).clamp_(max=last)
+        ]
+        # A heavy place that has given too much becomes a light one, which the next
+        # heavy one fills.
         until = torch.searchsorted(lacking, spare, right=True)
         gave = torch.nonzero(until < len(light)).ravel()
         gave = gave[gave < last]
@@ -89,7 +114,12 @@ class AliasTable:
         return cls(keep, other)
 
     def draw(self, count: int, generator: torch.Generator) -> Int[Tensor, " count"]:
-        """Return `count` independent items."""
+        """Return independent items.
+
+        Args:
+            count: how many.
+            generator: source of the draws.
+        """
         place = torch.randint(len(self.keep), (count,), generator=generator)
         coin = torch.rand(count, generator=generator, dtype=self.keep.dtype)
         return torch.where(coin < self.keep[place], place, self.other[place])
@@ -97,7 +127,7 @@ class AliasTable:
 
 @dataclass(frozen=True)
 class EdgeDraws:
-    """A graph made ready for draws of edges and of noise nodes.
+    """A graph prepared for drawing edges and noise nodes.
 
     Attributes:
         target: (edges,) the stored edges' targets.
@@ -111,7 +141,18 @@ class EdgeDraws:
 
     @classmethod
     def of(cls, graph: Graph, *, by_weight: bool = True) -> "EdgeDraws":
-        """Build the tables; without `by_weight` all edges are drawn alike."""
+        """Build the tables.
+
+        Args:
+            graph: with at least one edge.
+            by_weight: whether edges are drawn by weight or all with equal chance.
+
+        Returns:
+            The graph's targets with both tables.
+
+        Raises:
+            ValueError: for a graph without edges.
+        """
         weights = graph.weights if by_weight else torch.ones(graph.num_edges)
         noise = AliasTable.of(graph.degree**NOISE_POWER)
         return cls(graph.edge_index[1], AliasTable.of(weights), noise)
@@ -119,7 +160,16 @@ class EdgeDraws:
     def block(
         self, size: int, negatives: int, generator: torch.Generator
     ) -> tuple[Int[Tensor, " size"], Int[Tensor, "size ends"]]:
-        """Return drawn edges, and for each its target followed by its noise nodes."""
+        """Return drawn edges, and for each its target followed by its noise nodes.
+
+        Args:
+            size: how many edges.
+            negatives: noise nodes per edge.
+            generator: source of the draws.
+
+        Returns:
+            (size,) places of the edges, and (size, 1 + negatives) nodes.
+        """
         edge = self.edges.draw(size, generator)
         noise = self.noise.draw(size * negatives, generator).view(size, negatives)
         return edge, torch.cat([self.target[edge, None], noise], dim=1)
@@ -132,17 +182,20 @@ def apply_block(
     ends: Int[Tensor, "block ends"],
     rate: Float[Tensor, "block 1"] | float,
 ) -> None:
-    """Take one step of gradient ascent on a block of drawn edges, in place (equation 7).
+    """Take one step of gradient ascent on a block of edges, in place (equation 7).
 
     For each edge (i, j) with noise nodes n_1 ... n_K this is the gradient of
-    log s(c_j . u_i) + sum_k log s(-c_{n_k} . u_i), with s the logistic function.
+
+        log s(c_j . u_i) + sum_k log s(-c_{n_k} . u_i),
+
+    with s the logistic function.
 
     Args:
-        vectors: u.
-        contexts: c; the same tensor as `vectors` for the first order.
-        source: the edges' sources i.
-        ends: in each row the edge's target j, then its K noise nodes.
-        rate: the step size, or one for each edge.
+        vectors: (nodes, dim), u.
+        contexts: (nodes, dim), c; the same tensor as `vectors` for the first order.
+        source: (block,) the edges' sources i.
+        ends: (block, 1 + K); in each row the edge's target j, then its K noise nodes.
+        rate: the step size, or one for each edge, (block, 1).
     """
     u, c = vectors[source], contexts[ends.ravel()].view(*ends.shape, -1)
     error = -torch.sigmoid(torch.bmm(c, u[:, :, None]).squeeze(2))
@@ -160,23 +213,29 @@ def train_order(
     generator: torch.Generator,
     drawing: str = "by weight",
 ) -> tuple[Float[Tensor, "nodes dim"], Float[Tensor, "nodes dim"]]:
-    """Return the vectors and the context vectors of one order; in the first they are the same.
+    """Return the vectors and the context vectors of one order.
+
+    In the first order both are the same tensor.
 
     Args:
         graph: undirected for the first order; with at least one edge.
         order: 1 or 2.
         settings: see `LineSettings`.
-        generator: source of the start, the edges and the negatives.
-        drawing: "by weight" is LINE; "uniform" draws every edge alike and multiplies its step
-            by its weight over the mean weight: the gradient has the same mean, the paper's
-            reason for drawing by weight is its variance (section 4.2).
+        generator: source of the initial vectors, the edges and the negatives.
+        drawing: "by weight" is LINE; "uniform" draws every edge with equal chance and
+            multiplies its step by its weight over the mean weight. The gradient has the
+            same mean; the paper draws by weight because of its variance (section 4.2).
+
+    Returns:
+        (nodes, dim) each.
 
     Raises:
         ValueError: for another order, another drawing, or a graph without edges.
     """
     if order not in (1, 2) or drawing not in ("by weight", "uniform"):
         raise ValueError(
-            f"order must be 1 or 2 and drawing 'by weight' or 'uniform', not {order}, {drawing!r}"
+            f"order must be 1 or 2 and drawing 'by weight' or 'uniform', "
+            f"not {order}, {drawing!r}"
         )
     if graph.num_edges == 0:
         raise ValueError("LINE needs a graph with at least one edge")
@@ -198,7 +257,12 @@ def train_order(
 def side_by_side(
     first: Float[Tensor, "nodes first"], second: Float[Tensor, "nodes second"]
 ) -> Float[Tensor, "nodes both"]:
-    """Return both orders' vectors, each brought to length 1, in one row a node (section 4.1)."""
+    """Return both orders' vectors, scaled to length 1, side by side (section 4.1).
+
+    Args:
+        first: (nodes, first) vectors.
+        second: (nodes, second) vectors.
+    """
     return torch.cat([normalize(first), normalize(second)], dim=1)
 
 
@@ -211,6 +275,19 @@ def line(
         graph: undirected, with at least one edge; weights count.
         settings: of each order.
         generator: source of all draws.
+
+    Returns:
+        (nodes, 2 * dimension), each half of length 1.
+
+    Raises:
+        ValueError: for a graph without edges.
+
+    Examples:
+        >>> import networkx
+        >>> club = Graph.from_networkx(networkx.karate_club_graph())
+        >>> settings = LineSettings(dimension=8, edges=1_000, block=16)
+        >>> line(club, settings, torch.Generator().manual_seed(0)).shape
+        torch.Size([34, 16])
     """
     first, _ = train_order(graph, 1, settings, generator)
     second, _ = train_order(graph, 2, settings, generator)
@@ -218,12 +295,19 @@ def line(
 
 
 def softmax_objective(
-    vectors: Float[Tensor, "nodes dim"], contexts: Float[Tensor, "nodes dim"], graph: Graph
+    vectors: Float[Tensor, "nodes dim"],
+    contexts: Float[Tensor, "nodes dim"],
+    graph: Graph,
 ) -> Float[Tensor, ""]:
-    """Return the second-order objective itself, in nats a drawn edge (equations 4 and 6).
+    """Return the second-order objective, in nats per drawn edge (equations 4 and 6).
 
-    The mean over the edges, by weight, of -log softmax(u_i . c)_j. All pairs of nodes are scored:
-    for small graphs.
+    The mean over the edges, by weight, of -log softmax(u_i . c)_j. All pairs of nodes
+    are scored: for small graphs.
+
+    Args:
+        vectors: (nodes, dim), u.
+        contexts: (nodes, dim), c.
+        graph: with at least one edge.
     """
     source, target = graph.edge_index
     log_chance = log_softmax(vectors @ contexts.T, dim=1)[source, target]
@@ -236,10 +320,16 @@ def sampled_objective(
     graph: Graph,
     negatives: int,
 ) -> Float[Tensor, ""]:
-    """Return the mean of what `apply_block` descends over all edges and negatives, exactly.
+    """Return the exact mean, over edges and negatives, of what `apply_block` descends.
 
-    In nats a drawn edge; the gradient of one random edge is an unbiased estimate of its gradient.
-    All pairs of nodes are scored: for small graphs.
+    It is in nats per drawn edge; the gradient of one random edge is an unbiased
+    estimate of its gradient. All pairs of nodes are scored: for small graphs.
+
+    Args:
+        vectors: (nodes, dim), u.
+        contexts: (nodes, dim), c.
+        graph: with at least one edge.
+        negatives: per drawn edge.
     """
     scores = vectors @ contexts.T
     joint, noise = drawn_chances(graph, scores.dtype)
@@ -250,7 +340,15 @@ def sampled_objective(
 def drawn_chances(
     graph: Graph, dtype: torch.dtype
 ) -> tuple[Float[Tensor, "nodes nodes"], Float[Tensor, " nodes"]]:
-    """Return the chance of each edge to be drawn, and of each node to be drawn as a negative."""
+    """Return each edge's chance of being drawn, and each node's as a negative.
+
+    Args:
+        graph: with at least one edge; dense matrices of its size are made.
+        dtype: of the results.
+
+    Returns:
+        (nodes, nodes) and (nodes,), each summing to 1.
+    """
     joint = adjacency(graph, dtype).to_dense()
     noise = graph.degree.to(dtype) ** NOISE_POWER
     return joint / joint.sum(), noise / noise.sum()

@@ -1,9 +1,10 @@
-"""AE and MUSAE: nodes predict the attributes that walks find near them, at one or all distances.
+"""AE and MUSAE: nodes predict the attributes that walks find near them.
 
-Rozemberczki, Allen and Sarkar, "Multi-scale Attributed Node Embedding" (Journal of Complex
-Networks, 2021). A pair (node, attribute) is read off a walk wherever a node with that attribute
-stands r places after or before the node, r = 1 ... t. AE trains one skip-gram on the pairs of all
-distances; MUSAE trains one a distance and puts the parts of the vectors side by side.
+Rozemberczki, Allen and Sarkar, "Multi-scale Attributed Node Embedding" (Journal of
+Complex Networks, 2021). A pair (node, attribute) is read off a walk wherever a node
+with that attribute stands r places after or before the node, r = 1 ... t. AE trains one
+skip-gram on the pairs of all distances; MUSAE trains one per distance and puts the
+parts of the vectors side by side.
 """
 
 from dataclasses import dataclass, replace
@@ -25,8 +26,10 @@ class MUSAESettings:
     Attributes:
         dimension: of the whole vector; MUSAE gives each distance an equal part.
         distances: t, the largest distance of a pair.
-        walks, steps: walks from each node, and steps of each.
-        pairs: keep this many pairs a distance, drawn with replacement; None keeps all.
+        walks: from each node.
+        steps: of each walk, at least `distances`.
+        pairs: keep this many pairs per distance, drawn with replacement; None keeps
+            all.
         skip_gram: its own dimension is ignored.
     """
 
@@ -38,13 +41,21 @@ class MUSAESettings:
     skip_gram: SkipGramSettings = SkipGramSettings()  # noqa: RUF009
 
     def __post_init__(self) -> None:
-        """Reject sizes that cannot be shared out."""
+        """Reject sizes that cannot be divided among the distances.
+
+        Raises:
+            ValueError: for a dimension that is not a multiple of the distances,
+                distances below 1, or walks shorter than the largest distance.
+        """
         if self.distances < 1 or self.dimension % self.distances:
             raise ValueError(
-                f"dimension {self.dimension} must be a multiple of distances {self.distances} >= 1"
+                f"dimension {self.dimension} must be a multiple of "
+                f"distances {self.distances} >= 1"
             )
         if self.distances > self.steps:
-            raise ValueError(f"walks of {self.steps} steps have no distance {self.distances}")
+            raise ValueError(
+                f"walks of {self.steps} steps have no distance {self.distances}"
+            )
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,8 @@ class Pairs:
     """Observed pairs of one distance.
 
     Attributes:
-        nodes, attributes: (pairs,) the two sides.
+        nodes: (pairs,) the first sides.
+        attributes: (pairs,) the second sides.
     """
 
     nodes: Int[Tensor, " pairs"]
@@ -95,15 +107,22 @@ def attribute_pairs(
     """Return the pairs of one distance along the walks, in both directions.
 
     Args:
-        walks: of which each holds more than `distance` nodes.
+        walks: (walks, positions), each of more than `distance` nodes.
         lists: the nodes' attributes; nodes without any are never a target.
         distance: at least 1.
-        limit: None returns every pair once for each time it was seen; a number returns that many
-            independent draws from them, each equally likely.
+        limit: None returns every pair as often as it was seen; a number returns that
+            many independent draws from them, each equally likely.
         generator: source of the draws.
 
     Raises:
         ValueError: if no walk meets an attribute.
+
+    Examples:
+        >>> walks = torch.tensor([[0, 1, 2]])
+        >>> lists = AttributeLists(torch.eye(3).bool())  # node v has attribute v
+        >>> pairs = attribute_pairs(walks, lists, 1, None, torch.Generator())
+        >>> list(zip(pairs.nodes.tolist(), pairs.attributes.tolist()))
+        [(0, 1), (1, 2), (1, 0), (2, 1)]
     """
     early, late = walks[:, :-distance].reshape(-1), walks[:, distance:].reshape(-1)
     source, target = torch.cat([early, late]), torch.cat([late, early])
@@ -115,7 +134,9 @@ def attribute_pairs(
     if limit is None:
         drawn = torch.arange(total)
     else:
-        drawn = (torch.rand(limit, generator=generator, dtype=torch.double) * total).long()
+        drawn = (
+            torch.rand(limit, generator=generator, dtype=torch.double) * total
+        ).long()
     pair = torch.searchsorted(ends, drawn, right=True)
     place = lists.first[target[pair]] + drawn - (ends - spans)[pair]
     return Pairs(source[pair], lists.items[place])
@@ -127,7 +148,20 @@ def walk_attribute_pairs(
     settings: MUSAESettings,
     generator: torch.Generator,
 ) -> list[Pairs]:
-    """Draw walks and return their pairs of distance 1, 2, ..., settings.distances."""
+    """Draw walks and return their pairs of distance 1, 2, ..., settings.distances.
+
+    Args:
+        graph: of the walks.
+        table: (nodes, attributes), true where the node has the attribute.
+        settings: walks, distances and pairs to keep.
+        generator: source of walks and draws.
+
+    Returns:
+        One set of pairs per distance.
+
+    Raises:
+        ValueError: if no walk meets an attribute.
+    """
     starts = walk_starts(graph.num_nodes, settings.walks, generator)
     walks = uniform_walks(graph, starts, settings.steps, generator)
     lists = AttributeLists(table)
@@ -162,17 +196,44 @@ def train_attributed(
     settings: MUSAESettings,
     generator: torch.Generator,
 ) -> AttributedVectors:
-    """Train one skip-gram on each set of pairs; the sets share the dimension equally."""
+    """Train one skip-gram on each set of pairs; the sets divide the dimension equally.
+
+    Args:
+        parts: sets of pairs, none of them empty.
+        num_nodes: rows of the nodes' vectors.
+        num_attributes: rows of the attributes' vectors.
+        settings: dimension and skip-gram.
+        generator: source of initial vectors, order and negatives.
+
+    Returns:
+        One part of the vectors for each set.
+
+    Raises:
+        ValueError: for a set without pairs.
+    """
     skip_gram = replace(settings.skip_gram, dimension=settings.dimension // len(parts))
     found = [
-        train_pairs(pairs.nodes, pairs.attributes, num_nodes, num_attributes, skip_gram, generator)
+        train_pairs(
+            pairs.nodes,
+            pairs.attributes,
+            num_nodes,
+            num_attributes,
+            skip_gram,
+            generator,
+        )
         for pairs in parts
     ]
-    return AttributedVectors([nodes for nodes, _ in found], [words for _, words in found])
+    return AttributedVectors(
+        [nodes for nodes, _ in found], [words for _, words in found]
+    )
 
 
 def pooled(parts: list[Pairs]) -> list[Pairs]:
-    """Return the pairs of all distances as one set: what AE trains on instead of MUSAE's."""
+    """Return the pairs of all distances as one set, on which AE trains.
+
+    Args:
+        parts: one set of pairs per distance.
+    """
     nodes = torch.cat([pairs.nodes for pairs in parts])
     return [Pairs(nodes, torch.cat([pairs.attributes for pairs in parts]))]
 
@@ -187,9 +248,20 @@ def musae(
 
     Args:
         graph: of the walks.
-        table: the nodes' binary attributes.
+        table: (nodes, attributes), true where the node has the attribute.
         settings: walks, pairs and skip-gram.
         generator: source of everything random.
+
+    Raises:
+        ValueError: if no walk meets an attribute.
+
+    Examples:
+        >>> import networkx
+        >>> club = Graph.from_networkx(networkx.karate_club_graph())
+        >>> table = torch.eye(34).bool()  # node v has attribute v
+        >>> settings = MUSAESettings(dimension=8, distances=2, walks=2, steps=10)
+        >>> musae(club, table, settings, torch.Generator().manual_seed(0)).nodes.shape
+        torch.Size([34, 8])
     """
     parts = walk_attribute_pairs(graph, table, settings, generator)
     return train_attributed(parts, *table.shape, settings, generator)

@@ -1,7 +1,8 @@
-"""Rebuild neighbourhoods from node vectors, and count what comes back (RESTORE, arXiv 2308.14659).
+"""Rebuild neighbourhoods from node vectors, and count what is found.
 
-For every node all others are ranked by a score that is computed from the vectors alone. The better
-the vectors, the nearer to the top of this list stand the nodes of the true neighbourhood.
+The task of RESTORE (arXiv 2308.14659). For every node all others are ranked by a score
+that is computed from the vectors alone. The better the vectors, the nearer the nodes of
+the true neighbourhood stand to the top of this list.
 """
 
 import torch
@@ -12,10 +13,19 @@ from src.common.graphs.graph import Graph, adjacency
 
 
 def hop_distances(graph: Graph, most: int) -> Int[Tensor, "nodes nodes"]:
-    """Return the steps from each node to each other one; `most` + 1 stands for all that is farther.
+    """Return the steps from each node to each other; `most` + 1 stands for all farther.
+
+    Args:
+        graph: directed or not; dense matrices of its size are made.
+        most: steps to look for, at least 1.
 
     Raises:
         ValueError: if `most` is less than 1.
+
+    Examples:
+        >>> path = Graph.from_edges(torch.tensor([[0, 1, 2], [1, 2, 3]]), 4)
+        >>> hop_distances(path, 2)[0]
+        tensor([0, 1, 2, 3])
     """
     if most < 1:
         raise ValueError(f"need at least one step, not {most}")
@@ -29,18 +39,34 @@ def hop_distances(graph: Graph, most: int) -> Int[Tensor, "nodes nodes"]:
     return steps
 
 
-def neighbourhoods(distances: Int[Tensor, "nodes nodes"], hops: int) -> Bool[Tensor, "nodes nodes"]:
-    """Return which nodes are at most `hops` steps away from each node, without itself."""
+def neighbourhoods(
+    distances: Int[Tensor, "nodes nodes"], hops: int
+) -> Bool[Tensor, "nodes nodes"]:
+    """Return which nodes are at most `hops` steps away from each node, without itself.
+
+    Args:
+        distances: (nodes, nodes) of `hop_distances`, with `most` at least `hops`.
+        hops: at least 1.
+    """
     return (distances >= 1) & (distances <= hops)
 
 
 def ranking(scores: Float[Tensor, "nodes nodes"]) -> Int[Tensor, "nodes others"]:
     """Return, for each node, all other nodes from the highest score to the lowest.
 
-    Among equal scores the order is that of the nodes' numbers.
+    Equal scores are ordered by the nodes' numbers.
 
     Args:
-        scores: row u holds u's scores of all nodes; its own is ignored.
+        scores: (nodes, nodes); row u holds u's scores of all nodes, its own is ignored.
+
+    Returns:
+        (nodes, nodes - 1) node numbers.
+
+    Examples:
+        >>> ranking(torch.tensor([[9.0, 1.0, 2.0], [3.0, 9.0, 3.0], [0.0, 1.0, 9.0]]))
+        tensor([[2, 1],
+                [0, 2],
+                [1, 0]])
     """
     alone = scores.clone()
     alone.fill_diagonal_(-torch.inf)
@@ -50,14 +76,14 @@ def ranking(scores: Float[Tensor, "nodes nodes"]) -> Int[Tensor, "nodes others"]
 def average_precisions(
     lists: Int[Tensor, "nodes others"], relevant: Bool[Tensor, "nodes nodes"]
 ) -> Float[Tensor, " nodes"]:
-    """Return each node's average precision: the mean of the precision at each relevant node's rank.
+    """Return each node's average precision: mean precision at relevant nodes' ranks.
 
     Args:
-        lists: of `ranking`.
-        relevant: row u says which nodes u's list should begin with.
+        lists: (nodes, nodes - 1) of `ranking`.
+        relevant: (nodes, nodes); row u says which nodes u's list should begin with.
 
     Returns:
-        In [0, 1]; not a number for a node without anything relevant.
+        (nodes,) in [0, 1]; not a number for a node without anything relevant.
     """
     hits = relevant.gather(1, lists).double()
     precision = hits.cumsum(dim=1) / torch.arange(1, hits.shape[1] + 1)
@@ -67,10 +93,20 @@ def average_precisions(
 def mean_average_precision(
     lists: Int[Tensor, "nodes others"], relevant: Bool[Tensor, "nodes nodes"]
 ) -> float:
-    """Return the mean of the average precision over the nodes with anything relevant, in [0, 1].
+    """Return the average precision's mean over nodes with anything relevant, in [0, 1].
+
+    Args:
+        lists: (nodes, nodes - 1) of `ranking`.
+        relevant: (nodes, nodes); row u says which nodes u's list should begin with.
 
     Raises:
         ValueError: if nothing is relevant to any node.
+
+    Examples:
+        >>> path = Graph.from_edges(torch.tensor([[0, 1], [1, 2]]), 3)
+        >>> hops = hop_distances(path, 1)
+        >>> mean_average_precision(ranking(-hops.float()), neighbourhoods(hops, 1))
+        1.0
     """
     each = average_precisions(lists, relevant)
     if bool(each.isnan().all()):
@@ -83,33 +119,55 @@ def semantic_distance(
     relevant: Bool[Tensor, "nodes nodes"],
     x: Float[Tensor, "nodes features"],
 ) -> float:
-    """Return how far the mean features of the rebuilt neighbourhoods lie from the true ones.
+    """Return how far the rebuilt neighbourhoods' mean features lie from the true ones.
 
-    The rebuilt neighbourhood of a node is the top of its list, as many nodes as the true one has;
-    the distance is Euclidean, averaged over the nodes with a neighbourhood.
+    The rebuilt neighbourhood of a node is the top of its list, as many nodes as the
+    true one has; the distance is Euclidean, averaged over the nodes with a
+    neighbourhood.
+
+    Args:
+        lists: (nodes, nodes - 1) of `ranking`.
+        relevant: (nodes, nodes), the true neighbourhoods; at least one is not empty.
+        x: (nodes, features), dense or sparse.
     """
     sizes = relevant.sum(dim=1, keepdim=True)
     taken = torch.arange(lists.shape[1]) < sizes
     rebuilt = torch.zeros_like(relevant).scatter_(1, lists, taken)
     some = sizes.ravel() > 0
     features = x.to_dense() if x.layout != torch.strided else x
-    means = [part[some].float() @ features / sizes[some] for part in (rebuilt, relevant)]
+    means = [
+        part[some].float() @ features / sizes[some] for part in (rebuilt, relevant)
+    ]
     return float((means[0] - means[1]).norm(dim=1).mean())
 
 
 def inner_products(vectors: Float[Tensor, "nodes dim"]) -> Float[Tensor, "nodes nodes"]:
-    """Return the inner products of all pairs of vectors."""
+    """Return the inner products of all pairs of vectors.
+
+    Args:
+        vectors: (nodes, dim).
+    """
     return vectors @ vectors.T
 
 
 def cosines(vectors: Float[Tensor, "nodes dim"]) -> Float[Tensor, "nodes nodes"]:
-    """Return the cosines of the angles between all pairs of vectors; 0 for a zero vector."""
+    """Return the cosines between all pairs of vectors; 0 for a zero vector.
+
+    Args:
+        vectors: (nodes, dim).
+    """
     length = vectors.norm(dim=1, keepdim=True)
     return inner_products(vectors / length.clamp(min=1e-12))
 
 
-def negative_distances(vectors: Float[Tensor, "nodes dim"]) -> Float[Tensor, "nodes nodes"]:
-    """Return minus the Euclidean distances of all pairs of vectors."""
+def negative_distances(
+    vectors: Float[Tensor, "nodes dim"],
+) -> Float[Tensor, "nodes nodes"]:
+    """Return minus the Euclidean distances of all pairs of vectors.
+
+    Args:
+        vectors: (nodes, dim).
+    """
     return -torch.cdist(vectors, vectors, compute_mode="donot_use_mm_for_euclid_dist")
 
 

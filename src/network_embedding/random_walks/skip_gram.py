@@ -1,21 +1,24 @@
-"""Skip-gram with negative sampling, from pairs or from walks, with gradients written out.
+"""Skip-gram with negative sampling, from pairs or from walks, with explicit gradients.
 
-A pair of a node v and a context c costs (Mikolov et al. 2013, equation 4 with its sign turned)
+A pair of a node v and a context c costs (Mikolov et al. 2013, equation 4 with its sign
+turned)
 
-    l(v, c) = -log s(f_v . g_c) - sum_i log s(-f_v . g_(n_i)),   i = 1 ... k,           (1)
+    l(v, c) = -log s(f_v . g_c) - sum_i log s(-f_v . g_(n_i)), i = 1 ... k,          (1)
 
-with s the logistic function and negatives n_i drawn by frequency^0.75. Its gradients are
+with s the logistic function and negatives n_i drawn by frequency^0.75. Its gradients
+are
 
-    by f_v:       (s(f_v . g_c) - 1) g_c + sum_i s(f_v . g_(n_i)) g_(n_i),              (2)
-    by g_c:       (s(f_v . g_c) - 1) f_v,                                               (3)
-    by g_(n_i):   s(f_v . g_(n_i)) f_v.                                                 (4)
+    by f_v:       (s(f_v . g_c) - 1) g_c + sum_i s(f_v . g_(n_i)) g_(n_i),           (2)
+    by g_c:       (s(f_v . g_c) - 1) f_v,                                            (3)
+    by g_(n_i):   s(f_v . g_(n_i)) f_v.                                              (4)
 
-Pairs are taken in blocks, and a block consists of groups: one walk each, or up to `GROUP` pairs. A
-group's pairs share their negatives, so that scores are matrix products, and all gradients of a
-block are taken at the same vectors and then added up.
+Pairs are taken in blocks, and a block consists of groups: one walk each, or up to
+`GROUP` pairs. A group's pairs share their negatives, so that scores are matrix
+products, and all gradients of a block are taken at the same vectors and then added up.
 
-Letters of shapes: G groups of a block; in a group P pairs, or positions of a walk, and M shared
-negatives; D numbers of a vector; N nodes and C contexts, the rows of the tables f and g.
+Letters of shapes: G groups of a block; in a group P pairs, or positions of a walk, and
+M shared negatives; D numbers of a vector; N nodes and C contexts, the rows of the
+tables f and g.
 """
 
 from collections.abc import Iterator
@@ -34,10 +37,14 @@ LAST_RATE = 0.01
 Vectors = tuple[Float[Tensor, "N D"], Float[Tensor, "C D"]]
 """The tables f of nodes and g of contexts."""
 
-Gradients = tuple[Float[Tensor, "G P D"], Float[Tensor, "G P D"], Float[Tensor, "G M D"]]
-"""Of a block's loss by the vectors of its nodes, contexts and negatives: (2), (3) and (4)."""
+Gradients = tuple[
+    Float[Tensor, "G P D"], Float[Tensor, "G P D"], Float[Tensor, "G M D"]
+]
+"""Of a block's loss by vectors of its nodes, contexts and negatives: (2), (3), (4)."""
 
-Terms = tuple[Float[Tensor, " nodes"], Float[Tensor, " contexts"], Float[Tensor, " negatives"]]
+Terms = tuple[
+    Float[Tensor, " nodes"], Float[Tensor, " contexts"], Float[Tensor, " negatives"]
+]
 """How many terms of the loss (1) meet in each of these gradients, group after group."""
 
 
@@ -47,13 +54,14 @@ class SkipGramSettings:
 
     Attributes:
         dimension: of the vectors.
-        negatives: k, negatives a pair.
+        negatives: k, negatives per pair.
         epochs: passes over the pairs, each in a new order.
         learning_rate: of the first block; it falls linearly to a hundredth at the last.
         exponent: negatives are drawn with chance ~ frequency^exponent.
         block: at most this many rows (pairs, or positions of walks) are taken together.
-        rows_a_node: and at most this many for every node, which keeps small graphs stable.
-        reach: of a node's summed gradient, at most this many terms times the rate are applied.
+        rows_a_node: and at most this many per node, which keeps small graphs stable.
+        reach: of a node's summed gradient, at most this many terms times the rate are
+            applied.
     """
 
     dimension: int = 128
@@ -66,17 +74,31 @@ class SkipGramSettings:
     reach: float = 1.0
 
     def __post_init__(self) -> None:
+        """Reject settings that train nothing.
+
+        Raises:
+            ValueError: for a number below 1, or a rate or limit that is not positive.
+        """
         if min(self.dimension, self.negatives, self.epochs, self.block) < 1:
-            raise ValueError(f"dimension, negatives, epochs and block must be at least 1: {self}")
+            raise ValueError(
+                f"dimension, negatives, epochs and block must be at least 1: {self}"
+            )
         if min(self.learning_rate, self.rows_a_node, self.reach) <= 0:
-            raise ValueError(f"learning_rate, rows_a_node and reach must be positive: {self}")
+            raise ValueError(
+                f"learning_rate, rows_a_node and reach must be positive: {self}"
+            )
 
     def rows(self, num_nodes: int) -> int:
-        """Return how many rows a block of a graph with so many nodes may have."""
+        """Return how many rows a block may have.
+
+        Args:
+            num_nodes: of the graph, or the smaller of the numbers of sources and
+                contexts.
+        """
         return min(self.block, round(self.rows_a_node * num_nodes))
 
 
-# --- the loss of a block, differentiated ---------------------------------------------------------
+# --- the loss of a block, differentiated ----------------------------------------------
 
 
 def walk_gradients(
@@ -86,13 +108,18 @@ def walk_gradients(
     band: Float[Tensor, "P P"],
     scale: Float[Tensor, "P 1"],
 ) -> Gradients:
-    """Return the gradients of the loss of all pairs of positions in `band` by f, g and n.
+    """Return the gradients of the loss of all position pairs in `band` by f, g and n.
 
     Args:
-        f, g: vectors of the P positions of G walks, as nodes and as contexts.
-        n: context vectors of each walk's M negatives.
-        band: 1 where position j is a context of position i.
-        scale: how many negative pairs each product of position i with a negative stands for.
+        f: (G, P, D) vectors of the P positions of G walks, as nodes.
+        g: (G, P, D) vectors of the same positions, as contexts.
+        n: (G, M, D) context vectors of each walk's M negatives.
+        band: (P, P), 1 where position j is a context of position i.
+        scale: (P, 1), how many negative pairs each product of position i with a
+            negative stands for.
+
+    Returns:
+        Gradients (2), (3) and (4), of the shapes of f, g and n.
     """
     pull = torch.sigmoid_(f @ g.mT).sub_(1.0).mul_(band)  # (G, P, P)
     push = torch.sigmoid_(f @ n.mT).mul_(scale)  # (G, P, M)
@@ -105,13 +132,24 @@ def pair_gradients(
     n: Float[Tensor, "G M D"],
     scale: float,
 ) -> Gradients:
-    """Return the gradients of the loss of pairs (f, g) by f, g and n; see `walk_gradients`."""
+    """Return the gradients of the loss of pairs (f, g) by f, g and n.
+
+    Args:
+        f: (G, P, D) vectors of the pairs' nodes.
+        g: (G, P, D) vectors of the pairs' contexts.
+        n: (G, M, D) context vectors of each group's M negatives.
+        scale: how many negative pairs each product of a node with a negative stands
+            for.
+
+    Returns:
+        Gradients (2), (3) and (4), of the shapes of f, g and n.
+    """
     pull = torch.sigmoid_((f * g).sum(dim=-1, keepdim=True)).sub_(1.0)  # (G, P, 1)
     push = torch.sigmoid_(f @ n.mT).mul_(scale)  # (G, P, M)
     return torch.baddbmm(pull * g, push, n), pull * f, push.mT @ f  # (2), (3), (4)
 
 
-# --- training ------------------------------------------------------------------------------------
+# --- training -------------------------------------------------------------------------
 
 
 def train_walks(
@@ -122,13 +160,13 @@ def train_walks(
     generator: torch.Generator,
     start: Vectors | None = None,
 ) -> Vectors:
-    """Train on all pairs of positions at most `window` apart; the pairs are never written out.
+    """Train on all pairs of positions at most `window` apart.
 
-    A walk's vectors are gathered once for all its pairs, whose scores are a band of the matrix of
-    all products of its positions.
+    The pairs are never written out: a walk's vectors are gathered once for all its
+    pairs, whose scores are a band of the matrix of all products of its positions.
 
     Args:
-        walks: nodes 0 ... num_nodes - 1.
+        walks: (walks, P) of nodes 0 ... num_nodes - 1; at least one walk.
         num_nodes: rows of the results.
         window: at least 1.
         settings: see `SkipGramSettings`; `block` and `rows_a_node` count positions.
@@ -140,15 +178,29 @@ def train_walks(
 
     Raises:
         ValueError: for a window below 1 or walks of one node.
+
+    Examples:
+        >>> walks = torch.tensor([[0, 1, 2, 3], [3, 2, 1, 0]])
+        >>> settings = SkipGramSettings(dimension=8, epochs=2)
+        >>> g = torch.Generator().manual_seed(0)
+        >>> vectors, contexts = train_walks(walks, 4, 2, settings, g)
+        >>> vectors.shape, contexts.shape
+        (torch.Size([4, 8]), torch.Size([4, 8]))
     """
     k, length = settings.negatives, walks.shape[1]
     if window < 1 or length < 2:
-        raise ValueError(f"need window >= 1 and walks of two nodes, not {window} and {length}")
+        raise ValueError(
+            f"need window >= 1 and walks of two nodes, not {window} and {length}"
+        )
     vectors = _start(num_nodes, num_nodes, settings, generator, start)
-    sampler = NegativeSampler.of(torch.bincount(walks.reshape(-1), minlength=num_nodes), settings)
+    sampler = NegativeSampler.of(
+        torch.bincount(walks.reshape(-1), minlength=num_nodes), settings
+    )
     band = context_band(length, window)
     contexts = band.sum(dim=1)  # of each position
-    shared = max(k, length // 2)  # half as many negatives as positions: each counts for several
+    shared = max(
+        k, length // 2
+    )  # half as many negatives as positions: each counts for several
     scale = k * contexts[:, None] / shared
     size = max(1, settings.rows(num_nodes) // length)
     a_walk = contexts * (1 + k), contexts, scale.sum().expand(shared)
@@ -173,8 +225,10 @@ def train_pairs(
     """Train on these pairs; contexts may be of another kind than sources.
 
     Args:
-        sources, contexts: numbers below num_sources and num_contexts.
-        num_sources, num_contexts: rows of the results.
+        sources: (pairs,) numbers below num_sources.
+        contexts: (pairs,) numbers below num_contexts.
+        num_sources: rows of the first result.
+        num_contexts: rows of the second result.
         settings: see `SkipGramSettings`; `block` and `rows_a_node` count pairs.
         generator: source of initial vectors, order and negatives.
         start: vectors to continue from; None draws new ones.
@@ -184,15 +238,28 @@ def train_pairs(
 
     Raises:
         ValueError: if the two differ in length or are empty.
+
+    Examples:
+        >>> people, films = torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 1, 4])
+        >>> settings = SkipGramSettings(dimension=8)
+        >>> f, g = train_pairs(people, films, 3, 5, settings, torch.Generator())
+        >>> f.shape, g.shape
+        (torch.Size([3, 8]), torch.Size([5, 8]))
     """
     if len(sources) != len(contexts) or not len(sources):
-        raise ValueError(f"need as many sources as contexts: {len(sources)}, {len(contexts)}")
+        raise ValueError(
+            f"need as many sources as contexts: {len(sources)}, {len(contexts)}"
+        )
     k = settings.negatives
     vectors = _start(num_sources, num_contexts, settings, generator, start)
-    sampler = NegativeSampler.of(torch.bincount(contexts, minlength=num_contexts), settings)
+    sampler = NegativeSampler.of(
+        torch.bincount(contexts, minlength=num_contexts), settings
+    )
     size = max(1, settings.rows(min(num_sources, num_contexts)))
     group = min(size, GROUP)
-    for chosen, rate in rate_blocks(len(sources), size - size % group, settings, generator):
+    for chosen, rate in rate_blocks(
+        len(sources), size - size % group, settings, generator
+    ):
         pairs = _in_groups(chosen, group)
         groups, count = pairs.shape
         shared = max(k, count // 2)
@@ -209,7 +276,17 @@ def train_pairs(
 def rate_blocks(
     total: int, size: int, settings: SkipGramSettings, generator: torch.Generator
 ) -> Iterator[tuple[Int[Tensor, " block"], float]]:
-    """Yield blocks of the numbers below `total`, in a new order every epoch, each with its rate."""
+    """Yield blocks of the numbers below `total`, in a new order every epoch.
+
+    Args:
+        total: how many numbers.
+        size: of a block; the last of an epoch may be smaller.
+        settings: epochs and the learning rate, which falls linearly to a hundredth.
+        generator: source of the orders.
+
+    Yields:
+        (block,) numbers, and the block's learning rate.
+    """
     count = -(-total // size) * settings.epochs
     done = 0
     for _ in range(settings.epochs):
@@ -223,7 +300,16 @@ def rate_blocks(
 def initial_vectors(
     count: int, dimension: int, generator: torch.Generator
 ) -> Float[Tensor, "{count} {dimension}"]:
-    """Draw vectors with entries uniform within 1 / (2 dimension) of 0, as word2vec does."""
+    """Draw vectors with entries uniform within 1 / (2 dimension) of 0, as in word2vec.
+
+    Args:
+        count: how many.
+        dimension: of each.
+        generator: source of the entries.
+
+    Returns:
+        (count, dimension).
+    """
     return (torch.rand(count, dimension, generator=generator) - 0.5) / dimension
 
 
@@ -238,25 +324,40 @@ def descend(
     """Subtract `rate` times the summed gradient from every row of a table, in place.
 
     Args:
-        table: the vectors.
-        places: rows of the table, in any order and as often as they occur.
-        gradients: one for each place.
-        terms: how many terms of the loss each of these gradients sums up.
+        table: (N, D) vectors, which change.
+        places: (rows,) rows of the table, in any order and repeated at will.
+        gradients: (rows, D), one for each place.
+        terms: (rows,) how many terms of the loss each of these gradients sums up.
         rate: of learning.
-        reach: a row whose terms times the rate are more is moved as if they were so many.
+        reach: limit on terms times the rate; a row beyond it moves as if at the limit.
     """
     total = torch.zeros(len(table)).index_add_(0, places, terms)
     limit = reach / rate
     if float(total.max()) > limit:
-        gradients = gradients * (limit / total.clamp(min=limit)).index_select(0, places)[:, None]
+        gradients = (
+            gradients
+            * (limit / total.clamp(min=limit)).index_select(0, places)[:, None]
+        )
     table.index_add_(0, places, gradients, alpha=-rate)
 
 
-# --- pairs and negatives -------------------------------------------------------------------------
+# --- pairs and negatives --------------------------------------------------------------
 
 
 def context_band(length: int, window: int) -> Float[Tensor, "{length} {length}"]:
-    """Return 1 where two positions of a walk are different and at most `window` apart, else 0."""
+    """Return 1 where two positions differ and are at most `window` apart, else 0.
+
+    Args:
+        length: positions of a walk.
+        window: positions on each side that are contexts.
+
+    Examples:
+        >>> context_band(4, 1)
+        tensor([[0., 1., 0., 0.],
+                [1., 0., 1., 0.],
+                [0., 1., 0., 1.],
+                [0., 0., 1., 0.]])
+    """
     place = torch.arange(length)
     apart = (place[:, None] - place).abs()
     return ((apart > 0) & (apart <= window)).float()
@@ -265,7 +366,20 @@ def context_band(length: int, window: int) -> Float[Tensor, "{length} {length}"]
 def walk_pairs(
     walks: Int[Tensor, "walks P"], window: int
 ) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
-    """Return all (centre, context) pairs at most `window` steps apart, in both directions."""
+    """Return all (centre, context) pairs at most `window` apart, in both directions.
+
+    Args:
+        walks: (walks, P) nodes.
+        window: positions on each side that are contexts.
+
+    Returns:
+        (pairs,) centres and (pairs,) contexts; empty for walks of one node.
+
+    Examples:
+        >>> centres, contexts = walk_pairs(torch.tensor([[5, 6, 7]]), window=1)
+        >>> list(zip(centres.tolist(), contexts.tolist()))
+        [(5, 6), (6, 7), (6, 5), (7, 6)]
+    """
     centres, contexts = [], []
     for offset in range(1, min(window, walks.shape[1] - 1) + 1):
         early, late = walks[:, :-offset].reshape(-1), walks[:, offset:].reshape(-1)
@@ -278,10 +392,11 @@ def walk_pairs(
 
 @dataclass(frozen=True)
 class NegativeSampler:
-    """Draws contexts with chance ~ frequency^exponent.
+    """A sampler of contexts with chance ~ frequency^exponent.
 
     Attributes:
-        cumulative: sums of the chances of all contexts up to each, not normalised.
+        cumulative: (contexts,) sums of the chances of all contexts up to each, not
+            normalised.
         last: the last context that occurs at all.
     """
 
@@ -289,21 +404,42 @@ class NegativeSampler:
     last: int
 
     @classmethod
-    def of(cls, frequency: Int[Tensor, " C"], settings: SkipGramSettings) -> "NegativeSampler":
-        """Prepare draws of contexts that occur so often."""
-        chance = torch.where(frequency > 0, frequency.double() ** settings.exponent, 0.0)
+    def of(
+        cls, frequency: Int[Tensor, " C"], settings: SkipGramSettings
+    ) -> "NegativeSampler":
+        """Prepare draws of contexts that occur so often.
+
+        Args:
+            frequency: (contexts,) counts, not all 0.
+            settings: gives the exponent.
+
+        Returns:
+            A sampler that never draws a context of frequency 0.
+        """
+        chance = torch.where(
+            frequency > 0, frequency.double() ** settings.exponent, 0.0
+        )
         return cls(chance.cumsum(0), int(torch.nonzero(frequency).max()))
 
-    def draw(self, shape: tuple[int, int], generator: torch.Generator) -> Int[Tensor, "G M"]:
-        """Return independent contexts."""
+    def draw(
+        self, shape: tuple[int, int], generator: torch.Generator
+    ) -> Int[Tensor, "G M"]:
+        """Return independent contexts.
+
+        Args:
+            shape: of the result.
+            generator: source of the draws.
+        """
         uniform = torch.rand(shape, generator=generator, dtype=torch.double)
         value = uniform.mul_(self.cumulative[-1])
-        return torch.searchsorted(self.cumulative, value, right=True).clamp_(max=self.last)
+        return torch.searchsorted(self.cumulative, value, right=True).clamp_(
+            max=self.last
+        )
 
 
 @dataclass(frozen=True)
 class _Block:
-    """What a block's groups consist of, as places in the tables f (nodes) and g (the others)."""
+    """What a block consists of, as rows of the tables f (nodes) and g (the others)."""
 
     nodes: Int[Tensor, "G P"]
     contexts: Int[Tensor, "G P"]
@@ -324,13 +460,20 @@ class _Block:
     ) -> None:
         """Move the rows of both tables against their gradients, see `descend`.
 
-        `terms` may be those of a larger block: what they have beyond this one is not used.
+        `terms` may be those of a larger block: what they have beyond this one is not
+        used.
         """
-        by_f, by_g, by_n = (each.flatten(0, 1) for each in gradients)  # (G P, D), twice; (G M, D)
-        of_f, of_g, of_n = (t[: len(by)] for t, by in zip(terms, (by_f, by_g, by_n), strict=True))
+        by_f, by_g, by_n = (
+            each.flatten(0, 1) for each in gradients
+        )  # (G P, D), twice; (G M, D)
+        of_f, of_g, of_n = (
+            t[: len(by)] for t, by in zip(terms, (by_f, by_g, by_n), strict=True)
+        )
         descend(f, self.nodes.reshape(-1), by_f, of_f, rate, reach)
         places = torch.cat([self.contexts.reshape(-1), self.negatives.reshape(-1)])
-        descend(g, places, torch.cat([by_g, by_n]), torch.cat([of_g, of_n]), rate, reach)
+        descend(
+            g, places, torch.cat([by_g, by_n]), torch.cat([of_g, of_n]), rate, reach
+        )
 
 
 def _start(
@@ -340,7 +483,7 @@ def _start(
     generator: torch.Generator,
     start: Vectors | None,
 ) -> Vectors:
-    """Return a copy of `start`, or new vectors: those of contexts begin at 0, as in word2vec."""
+    """Return a copy of `start`, or new vectors, contexts' at 0 as in word2vec."""
     if start is not None:
         return start[0].clone(), start[1].clone()
     f = initial_vectors(num_sources, settings.dimension, generator)
@@ -348,11 +491,13 @@ def _start(
 
 
 def _in_groups(pairs: Int[Tensor, " pairs"], size: int) -> Int[Tensor, "G P"]:
-    """Return a block in groups of `size`, the rest left out, or in one group if it is smaller."""
+    """Return a block in groups of `size`, the rest dropped, or in one smaller group."""
     groups = max(1, len(pairs) // size)
     return pairs[: groups * size].view(groups, -1)
 
 
-def _rows(table: Float[Tensor, "rows D"], places: Int[Tensor, "G R"]) -> Float[Tensor, "G R D"]:
+def _rows(
+    table: Float[Tensor, "rows D"], places: Int[Tensor, "G R"]
+) -> Float[Tensor, "G R D"]:
     """Return rows of a table; index_select takes a fifth of the time of indexing."""
     return table.index_select(0, places.reshape(-1)).view(*places.shape, -1)

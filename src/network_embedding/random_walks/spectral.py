@@ -1,4 +1,4 @@
-"""The baselines of DeepWalk's comparison: eigenvectors of the Laplacian and of the modularity."""
+"""The baselines of DeepWalk's comparison: eigenvectors of Laplacian and modularity."""
 
 import numpy as np
 import torch
@@ -13,12 +13,29 @@ from src.common.graphs.graph import Graph
 def laplacian_vectors(
     graph: Graph, dimension: int, generator: torch.Generator
 ) -> Float[Tensor, "nodes dim"]:
-    """Return the eigenvectors of I - D^-1/2 A D^-1/2 with the smallest eigenvalues but the first.
+    """Return the first eigenvectors of I - D^-1/2 A D^-1/2 after the trivial one.
+
+    They belong to the smallest eigenvalues.
 
     Args:
-        graph: undirected.
-        dimension: how many, less than the number of nodes.
+        graph: undirected; weights count.
+        dimension: how many, less than the number of nodes minus 1.
         generator: of the iteration's first vector, which fixes the signs.
+
+    Returns:
+        (nodes, dimension).
+
+    Raises:
+        ValueError: for too large a dimension.
+
+    Examples:
+        The first vector separates two triangles joined by an edge.
+
+        >>> edges = torch.tensor([[0, 0, 1, 2, 3, 3, 4], [1, 2, 2, 3, 4, 5, 5]])
+        >>> graph = Graph.from_edges(edges, 6)
+        >>> first = laplacian_vectors(graph, 1, torch.Generator())[:, 0]
+        >>> (first * first[0] > 0).tolist()
+        [True, True, True, False, False, False]
     """
     matrix = _matrix(graph)
     degree = matrix.sum(axis=1)
@@ -30,12 +47,27 @@ def laplacian_vectors(
 def modularity_vectors(
     graph: Graph, dimension: int, generator: torch.Generator
 ) -> Float[Tensor, "nodes dim"]:
-    """Return the eigenvectors of A - d d^T / sum(d) with the largest eigenvalues (Newman 2006).
+    """Return the leading eigenvectors of the modularity matrix A - d d^T / sum(d).
+
+    They belong to the largest eigenvalues (Newman 2006).
 
     Args:
-        graph: undirected, with degrees d.
+        graph: undirected, with at least one edge; d are its degrees.
         dimension: how many, less than the number of nodes.
         generator: of the iteration's first vector, which fixes the signs.
+
+    Returns:
+        (nodes, dimension).
+
+    Raises:
+        ValueError: for too large a dimension.
+
+    Examples:
+        >>> edges = torch.tensor([[0, 0, 1, 2, 3, 3, 4], [1, 2, 2, 3, 4, 5, 5]])
+        >>> graph = Graph.from_edges(edges, 6)
+        >>> first = modularity_vectors(graph, 1, torch.Generator())[:, 0]
+        >>> (first * first[0] > 0).tolist()
+        [True, True, True, False, False, False]
     """
     matrix = _matrix(graph)
     degree = matrix.sum(axis=1)
@@ -54,10 +86,14 @@ def _matrix(graph: Graph) -> csr_array:
     return csr_array(tuple(part.numpy() for part in parts), shape=shape)
 
 
-def _leading(operator, count: int, generator: torch.Generator) -> Float[Tensor, "nodes dim"]:
+def _leading(
+    operator, count: int, generator: torch.Generator
+) -> Float[Tensor, "nodes dim"]:
     nodes = operator.shape[0]
     if count >= nodes:
-        raise ValueError(f"{nodes} nodes have fewer than {count} eigenvectors: lower the dimension")
+        raise ValueError(
+            f"{nodes} nodes have fewer than {count} eigenvectors: lower the dimension"
+        )
     first = torch.rand(nodes, generator=generator, dtype=torch.double).numpy()
     # rng: repeated eigenvalues make the iteration begin again, from a random vector
     values, vectors = eigsh(operator, k=count, which="LA", v0=first, rng=0)

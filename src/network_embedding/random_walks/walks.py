@@ -1,15 +1,16 @@
-"""Random walks on a graph, all walks of a chunk together: first order, and second order (node2vec).
+"""First-order and second-order random walks on a graph, many walks moved together.
 
-The cost of a walk is memory traffic, so the tables are small: a node's first edge and its degree
-stand in one 64-bit number, targets are 32-bit, and a chunk's state fits the processor's cache.
-Random numbers come from numpy's SFC64, seeded by the torch generator: a quarter of the time that
-torch's own generator takes. Every chunk has its own stream, so results do not depend on threads.
+The cost of a walk is memory traffic, so the tables are small: a node's first edge and
+its degree share one 64-bit number, targets are 32-bit, and a chunk's state fits the
+processor's cache. Random numbers come from numpy's SFC64, seeded by the torch
+generator, in a quarter of the time that torch's own generator takes. Every chunk has
+its own stream, so results do not depend on threads.
 
-Weighted steps invert the cumulative weights by binary search in one array for the whole graph.
-Alias tables would make that search a constant, but have to be built edge by edge (which a
-vectorised program cannot do fast), and for second order need one table per *pair* of edges.
-Rejection sampling needs neither: a neighbour proposed by weight is accepted with a probability that
-depends on the node before.
+Weighted steps invert the cumulative weights by binary search in one array for the whole
+graph. Alias tables would make that search constant in time, but they have to be built
+edge by edge (which a vectorised program cannot do fast), and second-order walks would
+need one table per *pair* of edges. Rejection sampling needs neither: a neighbour
+proposed by weight is accepted with a probability that depends on the previous node.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -23,13 +24,23 @@ from torch import Tensor
 from src.common.graphs.graph import Graph
 from src.network_embedding.random_walks.edge_membership import EdgeSet
 
-CHUNK = 1 << 15  # walks moved together: their state is some 100 KB an array
+CHUNK = 1 << 15  # walks moved together: their state is some 100 KB per array
 LOW_32 = 0xFFFFFFFF
 FEW = CHUNK // 16
 
 
-def walk_starts(num_nodes: int, per_node: int, generator: torch.Generator) -> Int[Tensor, " walks"]:
-    """Return every node `per_node` times, each round in a new order (DeepWalk, algorithm 1)."""
+def walk_starts(
+    num_nodes: int, per_node: int, generator: torch.Generator
+) -> Int[Tensor, " walks"]:
+    """Return every node `per_node` times, each round in a new order.
+
+    The starts of DeepWalk's walks (algorithm 1).
+
+    Args:
+        num_nodes: nodes are 0 ... num_nodes - 1.
+        per_node: rounds, at least 0.
+        generator: source of the orders.
+    """
     rounds = [torch.randperm(num_nodes, generator=generator) for _ in range(per_node)]
     return torch.cat(rounds) if rounds else torch.empty(0, dtype=torch.long)
 
@@ -37,19 +48,27 @@ def walk_starts(num_nodes: int, per_node: int, generator: torch.Generator) -> In
 def uniform_walks(
     graph: Graph, starts: Int[Tensor, " walks"], steps: int, generator: torch.Generator
 ) -> Int[Tensor, "walks nodes"]:
-    """Return walks that choose among a node's edges with equal chance, or by weight if weighted.
+    """Return walks that take each edge of a node with equal chance, or by its weight.
 
     Args:
-        graph: directed or not. A walk at a node without edges stays there.
+        graph: directed or not. A walk at a node without outgoing edges stays there.
         starts: (walks,) first nodes.
         steps: at least 0.
         generator: source of the steps.
 
     Returns:
-        (walks, steps + 1) nodes; in memory a step's nodes of all walks are neighbours.
+        (walks, steps + 1) nodes; in memory, the nodes of all walks at one step are
+        adjacent.
 
     Raises:
         ValueError: for a start that is not a node, or negative steps.
+
+    Examples:
+        >>> cycle = torch.tensor([[0, 1, 2], [1, 2, 0]])
+        >>> graph = Graph.from_edges(cycle, 3, directed=True)
+        >>> uniform_walks(graph, torch.tensor([0, 2]), 4, torch.Generator())
+        tensor([[0, 1, 2, 0, 1],
+                [2, 0, 1, 2, 0]])
     """
     return Walker(graph).first_order(starts, steps, generator)
 
@@ -62,29 +81,46 @@ def second_order_walks(
     q: float,
     generator: torch.Generator,
 ) -> Int[Tensor, "walks nodes"]:
-    """Return node2vec's walks: from v, reached from t, to x with chance ~ alpha(t, x) weight(v, x).
+    """Return node2vec's walks: from t to v, then to x by alpha(t, x) weight(v, x).
 
-    alpha is 1/p for x = t, 1 for x next to t (an edge from t to x), 1/q otherwise (Grover and
-    Leskovec 2016, section 3.2). The first step has no t and goes by weight.
+    The chance of x is proportional to that product. alpha is 1/p for x = t, 1 for x
+    next to t (an edge from t to x), 1/q otherwise (Grover and Leskovec 2016, section
+    3.2). The first step has no t and goes by weight.
 
     Args:
-        graph, starts, steps, generator: as for `uniform_walks`.
-        p, q: positive; a large p avoids going back, a large q stays near.
+        graph: directed or not. A walk at a node without outgoing edges stays there.
+        starts: (walks,) first nodes.
+        steps: at least 0.
+        p: positive; a large p avoids going back.
+        q: positive; a large q stays near t, a small q moves away.
+        generator: source of the steps.
+
+    Returns:
+        (walks, steps + 1) nodes, laid out as by `uniform_walks`.
 
     Raises:
-        ValueError: as for `uniform_walks`, or for p or q not positive.
+        ValueError: for a start that is not a node, negative steps, or p or q not
+            positive.
+
+    Examples:
+        With a huge p, a walk on a path never turns back.
+
+        >>> path = Graph.from_edges(torch.tensor([[0, 1, 2], [1, 2, 3]]), 4)
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> second_order_walks(path, torch.tensor([0]), 3, 1e9, 1.0, generator)
+        tensor([[0, 1, 2, 3]])
     """
     return Walker(graph).second_order(starts, steps, p, q, generator)
 
 
 class Walker:
-    """A graph made ready for walks; worth keeping where walks are drawn repeatedly."""
+    """A graph prepared for walks; worth keeping where walks are drawn repeatedly."""
 
     def __init__(self, graph: Graph):
-        """Build the tables: 12 bytes a node, 4 an edge, 12 an edge with weights.
+        """Build the tables: 12 bytes per node, 4 per edge, 12 per edge with weights.
 
         Args:
-            graph: nodes without outgoing edges get a loop, which is how walks stay there.
+            graph: nodes without outgoing edges get a loop, which keeps walks there.
         """
         self.graph = graph
         source, target = graph.edge_index
@@ -97,7 +133,9 @@ class Walker:
             if weights is not None:
                 weights = torch.cat([weights, weights.new_ones(len(lonely))])[order]
             degree = torch.bincount(source, minlength=graph.num_nodes)
-        self.target = torch.cat([target, target.new_zeros(1)]).int()  # one more: see `_propose`
+        self.target = torch.cat(
+            [target, target.new_zeros(1)]
+        ).int()  # one more: see `_propose`
         first = degree.cumsum(0) - degree
         self.span = (first << 32) | degree
         self.weight = None if weights is None else weights.double()
@@ -109,12 +147,12 @@ class Walker:
 
     @cached_property
     def edges(self) -> EdgeSet:
-        """Answers whether there is an edge from one node to another."""
+        """The set that answers whether an edge leads from one node to another."""
         return EdgeSet(self.graph.edge_index, self.graph.num_nodes)
 
     @cached_property
     def opposite(self) -> Int[Tensor, " edges"]:
-        """The place of every edge's opposite; where there is none, the number of edges."""
+        """Each edge's opposite as a place; the number of edges if there is none."""
         source = torch.repeat_interleave(self.span & LOW_32)
         nodes, target = self.graph.num_nodes, self.target[:-1].long()
         keys, wanted = source * nodes + target, target * nodes + source
@@ -129,7 +167,19 @@ class Walker:
     def first_order(
         self, starts: Int[Tensor, " walks"], steps: int, generator: torch.Generator
     ) -> Int[Tensor, "walks nodes"]:
-        """As `uniform_walks`."""
+        """Return walks as `uniform_walks` does.
+
+        Args:
+            starts: (walks,) first nodes.
+            steps: at least 0.
+            generator: source of the steps.
+
+        Returns:
+            (walks, steps + 1) nodes.
+
+        Raises:
+            ValueError: for a start that is not a node, or negative steps.
+        """
 
         def walk(rows: Int[Tensor, "nodes chunk"], random: np.random.Generator) -> None:
             at = rows[0].int()
@@ -147,7 +197,22 @@ class Walker:
         q: float,
         generator: torch.Generator,
     ) -> Int[Tensor, "walks nodes"]:
-        """As `second_order_walks`."""
+        """Return walks as `second_order_walks` does; p = q = 1 is first order.
+
+        Args:
+            starts: (walks,) first nodes.
+            steps: at least 0.
+            p: positive; a large p avoids going back.
+            q: positive; a large q stays near the previous node.
+            generator: source of the steps.
+
+        Returns:
+            (walks, steps + 1) nodes.
+
+        Raises:
+            ValueError: for a start that is not a node, negative steps, or p or q not
+                positive.
+        """
         if p <= 0 or q <= 0:
             raise ValueError(f"p and q must be positive, not {p} and {q}")
         if p == q == 1:
@@ -193,10 +258,12 @@ class Walker:
         return rows.T
 
     def _step(self, at: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """One first-order step: nodes and the edges taken."""
+        """Return the nodes after one first-order step, and the edges taken."""
         if self.weight is not None:
             low, total = _take(self.below, at), _take(self.total, at)
-            return self.search(at, low + total.mul_(torch.from_numpy(random.random(len(at)))))
+            return self.search(
+                at, low + total.mul_(torch.from_numpy(random.random(len(at))))
+            )
         span = _take(self.span, at)
         draw = torch.from_numpy(random.bit_generator.random_raw(len(at)).view(np.int64))
         draw.bitwise_and_(LOW_32)
@@ -205,20 +272,31 @@ class Walker:
         return _take(self.target, edge), edge
 
     def search(self, at: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """The nodes and edges at which the cumulative weights exceed `value`."""
+        """Return the nodes and edges at which the cumulative weights exceed `value`.
+
+        Args:
+            at: (walks,) nodes whose edges are searched; the graph has weights.
+            value: (walks,) within the cumulative weights of each node's edges.
+
+        Returns:
+            (walks,) targets of the edges found, and (walks,) places of these edges.
+        """
         edge = torch.searchsorted(self.cumulative, value, right=True)
         span = _take(self.span, at)
         first = span >> 32
-        edge = torch.minimum(edge, first + (span & LOW_32) - 1)  # rounding at the node's last edge
+        edge = torch.minimum(
+            edge, first + (span & LOW_32) - 1
+        )  # rounding at the node's last edge
         return _take(self.target, edge), edge
 
 
 class _Acceptance:
     """Second-order steps by rejection.
 
-    A neighbour x is proposed by weight and accepted with probability alpha / bound, where the bound
-    is max(1, 1/q): if 1/p exceeds it, what is missing for going back, (1/p - bound) weight(v, t),
-    is a proposal of its own, always accepted. So a small p costs no rejections.
+    A neighbour x is proposed by weight and accepted with probability alpha / bound,
+    where the bound is max(1, 1/q). If 1/p exceeds the bound, the weight that going back
+    still lacks, (1/p - bound) weight(v, t), becomes a proposal of its own that is
+    always accepted. So a small p costs no rejections.
     """
 
     def __init__(self, walker: Walker, back: float, far: float):
@@ -226,26 +304,40 @@ class _Acceptance:
         bound = max(1.0, far)
         self.extra = max(0.0, back / bound - 1)
         self.back, self.near, self.far = min(1.0, back / bound), 1 / bound, far / bound
-        self.uses_edges = self.extra > 0 and not (walker.weight is None and walker.undirected)
+        self.uses_edges = self.extra > 0 and not (
+            walker.weight is None and walker.undirected
+        )
         if self.uses_edges:
-            weight = torch.ones(len(walker.opposite)) if walker.weight is None else walker.weight
+            weight = (
+                torch.ones(len(walker.opposite))
+                if walker.weight is None
+                else walker.weight
+            )
             self.weight_back = torch.cat([weight, weight.new_zeros(1)]).double()
 
     def step(self, at, before, edge, random) -> tuple[Tensor, Tensor | None]:
-        """Nodes after `at` and the edges to them; the walkers came from `before` by `edge`.
+        """Return the nodes after `at` and the edges that lead there.
 
-        Edges are kept only where a folded proposal needs the weight of the way back.
+        The walks came to `at` from `before` by `edge`.
+
+        Edges are kept only where going back, as a proposal of its own, needs their
+        weight.
         """
         nodes, edges, rejected = self._propose(at, before, edge, random)
         left = rejected
         while len(left):
             at, before = _take(at, rejected), _take(before, rejected)
             edge = None if edges is None else _take(edge, rejected)
-            # When few are left, each proposes several times at once and takes the first accepted.
+            # When few are left, each proposes several times at once and takes the first
+            # accepted.
             times = 1 if len(left) > FEW else 8
-            again = [None if x is None else _repeat(x, times) for x in (at, before, edge)]
+            again = [
+                None if x is None else _repeat(x, times) for x in (at, before, edge)
+            ]
             some_nodes, some_edges, refused = self._propose(*again, random)
-            taken = torch.ones(len(left) * times, dtype=torch.uint8).scatter_(0, refused, 0)
+            taken = torch.ones(len(left) * times, dtype=torch.uint8).scatter_(
+                0, refused, 0
+            )
             first = taken.view(-1, times).argmax(dim=1)
             first += torch.arange(0, len(taken), times)
             nodes.scatter_(0, left, _take(some_nodes, first))
@@ -255,8 +347,10 @@ class _Acceptance:
             left = _take(left, rejected)
         return nodes, edges
 
-    def _propose(self, at, before, edge, random) -> tuple[Tensor, Tensor | None, Tensor]:
-        """One proposal for each walker: nodes, edges and the places of those rejected."""
+    def _propose(
+        self, at, before, edge, random
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Return one proposal per walk: nodes, edges and places of those rejected."""
         walker, extra = self.walker, self.extra
         if self.uses_edges:
             opposite = _take(walker.opposite, edge)
@@ -267,9 +361,13 @@ class _Acceptance:
             total = span & LOW_32
             value.mul_(total.double().add_(extra))
             place = value.long()
-            chance = value.sub_(place)  # the fraction is uniform and independent of the place
+            chance = value.sub_(
+                place
+            )  # the fraction is uniform and independent of the place
             returns = _where(place >= total) if self.extra else None
-            edge = place.add_(span.bitwise_right_shift_(32)).clamp_(max=len(walker.target) - 1)
+            edge = place.add_(span.bitwise_right_shift_(32)).clamp_(
+                max=len(walker.target) - 1
+            )
             nodes = _take(walker.target, edge)
         else:
             total = _take(walker.total, at)
@@ -281,14 +379,18 @@ class _Acceptance:
             nodes.scatter_(0, returns, _take(before, returns))
             if self.uses_edges:
                 edge.scatter_(0, returns, _take(opposite, returns).long())
-        return nodes, edge if self.uses_edges else None, self._rejected(nodes, before, chance)
+        return (
+            nodes,
+            edge if self.uses_edges else None,
+            self._rejected(nodes, before, chance),
+        )
 
     def _rejected(self, nodes, before, chance) -> Int[Tensor, " rejected"]:
-        """The places of the proposals that are refused, given uniform numbers.
+        """Return the places of the proposals that are refused, given uniform numbers.
 
-        One of alpha / bound for near and for far nodes is 1, so that only chances above the other
-        ask whether the two nodes are neighbours. Boolean masks are slow on a processor, lists of
-        places are not.
+        Either near or far nodes have alpha / bound = 1, so only chances above the other
+        value require asking whether the two nodes are neighbours. Boolean masks are
+        slow on a processor, lists of places are not.
         """
         refused = []
         if self.back < 1:
@@ -311,5 +413,5 @@ def _take(table: Tensor, places: Tensor) -> Tensor:
 
 
 def _where(mask: Bool[Tensor, " chunk"]) -> Int[Tensor, " true"]:
-    """The places where the mask is true; numpy needs a sixth of torch's time."""
+    """Return the places where the mask is true; numpy needs a sixth of torch's time."""
     return torch.from_numpy(np.flatnonzero(mask.numpy()))

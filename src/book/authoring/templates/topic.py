@@ -29,6 +29,7 @@ import torch
 from src.book import show, start
 from src.book.chapter.figures import COLOURS
 from src.book.chapter.tables import Table
+from src.common.training.streams import stream
 from src.PART.CHAPTER import MODULES
 
 # The only place where the profiles differ.
@@ -48,9 +49,9 @@ Table(["Paper", "Idea"], [[paper.title, paper.idea] for paper in run.papers], "m
 
 
 # %%
-def mean_squared_error(estimator, stream):
+def mean_squared_error(estimator, number):
     """Mean squared error of an estimator of the average of exp on [0, 1], over many repeats."""
-    generator = run.generator("draws", stream)
+    generator = stream(run.seed, "draws", number)
     n, repeats = run.sizes.evaluations, range(run.sizes.repeats)
     estimates = torch.stack([estimator(torch.exp, n, generator) for _ in repeats])
     return float(((estimates - (torch.e - 1)) ** 2).mean())
@@ -71,7 +72,7 @@ show(MODULE.antithetic_mean)
 # A check against the truth: for a linear function the estimate is exact.
 
 # %%
-linear = MODULE.antithetic_mean(lambda u: 3 * u + 1, 8, run.generator("linear"))
+linear = MODULE.antithetic_mean(lambda u: 3 * u + 1, 8, stream(run.seed, "linear"))
 run.measure("PAPER", "C2", [abs(float(linear) - 2.5)])
 
 # %% [markdown]

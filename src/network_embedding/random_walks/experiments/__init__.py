@@ -1,1 +1,1 @@
-"""The experiments of the papers, a module a paper."""
+"""The experiments of the papers, one module per paper."""

@@ -1,4 +1,4 @@
-"""Experiments on embedding by cores: what is saved, and what it costs in predicted links."""
+"""Experiments on embedding by cores: what is saved, and what it costs in links."""
 
 from functools import lru_cache
 
@@ -6,7 +6,12 @@ import torch
 
 from src.common.graphs.generators import stochastic_block_model
 from src.common.graphs.graph import Graph
-from src.common.graphs.link_prediction import adamic_adar, hide_links, link_auc, score_auc
+from src.common.graphs.link_prediction import (
+    adamic_adar,
+    hide_links,
+    link_auc,
+    score_auc,
+)
 from src.common.graphs.public_sets import load_graph
 from src.common.training.streams import stream
 from src.network_embedding.random_walks.core_embedding import (
@@ -20,7 +25,11 @@ from src.network_embedding.random_walks.core_embedding import (
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings
 
 DENSE_CORE = "communities with a core"
-EQUAL, BY_CORE, CORE_ALONE = "equal walks", "walks by core number", "core and propagation"
+EQUAL, BY_CORE, CORE_ALONE = (
+    "equal walks",
+    "walks by core number",
+    "core and propagation",
+)
 
 
 @lru_cache(maxsize=64)
@@ -28,9 +37,14 @@ def core_graph(name: str, seed: int) -> Graph:
     """Return a graph to embed by cores.
 
     Args:
-        name: "communities with a core" for the drawn graph below, another for every seed; or the
-            name of a downloaded graph in `src.common.graphs.public_sets`.
+        name: "communities with a core" for that of `communities_with_core`, another for
+            every seed; or the name of a downloaded graph in
+            `src.common.graphs.public_sets`, the same for every seed.
         seed: at least 0.
+
+    Raises:
+        ValueError: for another name.
+        BookError: if the files of a downloaded graph cannot be had.
     """
     return communities_with_core(seed) if name == DENSE_CORE else load_graph(name)
 
@@ -38,10 +52,19 @@ def core_graph(name: str, seed: int) -> Graph:
 def communities_with_core(
     seed: int, communities: int = 4, nodes: int = 80, inner: int = 20
 ) -> Graph:
-    """Draw four communities of 80 nodes, each with a dense core of 20; the cores know each other.
+    """Draw communities with a dense core each; the cores know each other.
 
-    Two block models laid over each other: one over all nodes, one over the cores. The mean core
-    number is about half of the largest.
+    Two block models laid over each other: one over all nodes, one over the cores. With
+    the defaults the mean core number is about half of the largest.
+
+    Args:
+        seed: of the graph.
+        communities: not used; there are always four.
+        nodes: of each community.
+        inner: of them in its core, at most `nodes`.
+
+    Returns:
+        The graph, with the community as `y`.
     """
     generator, communities = stream(seed, DENSE_CORE), 4
     all_nodes = stochastic_block_model((nodes,) * communities, 0.06, 0.003, generator)
@@ -52,21 +75,30 @@ def communities_with_core(
 
 
 def comparison(
-    name: str, seed: int, settings: DeepWalkSettings, hidden: float, core_share: float = 0.5
+    name: str,
+    seed: int,
+    settings: DeepWalkSettings,
+    hidden: float,
+    core_share: float = 0.5,
 ) -> dict[str, float]:
-    """Embed what is left after hiding links in three ways; count pairs and predict the links.
+    """Embed what is left after hiding links in three ways; predict the hidden links.
 
     Args:
         name: see `core_graph`.
         seed: of the graph if it is drawn, of the hidden links and of the methods.
-        settings: DeepWalk's; with walks by core number its number of walks is that of the
-            innermost core.
-        hidden: the share of links to hide.
-        core_share: the core that is embedded alone is the largest with at most this share of nodes.
+        settings: DeepWalk's; with walks by core number its number of walks is that of
+            the innermost core.
+        hidden: the share of links to hide, in (0, 1).
+        core_share: the core that is embedded alone is the largest with at most this
+            share of the nodes.
 
     Returns:
-        For each way "... pairs", how many pairs skip-gram learns from, and "... AUC" of the hidden
-        links; "Adamic-Adar AUC", a score without vectors; "core k" and "core nodes" (a share).
+        For each way "... pairs", how many pairs skip-gram learns from, and "... AUC" of
+        the hidden links; "Adamic-Adar AUC", a score without vectors; "core k" and "core
+        nodes" (a share).
+
+    Raises:
+        ValueError: from `hide_links`, for a share that hides no link or too many.
     """
     split = hide_links(core_graph(name, seed), hidden, stream(seed, "hidden links"))
     graph, core = split.graph, core_numbers(split.graph)
@@ -79,7 +111,11 @@ def comparison(
         BY_CORE: embed_from(graph, by_core, settings, stream(seed, BY_CORE)),
         CORE_ALONE: embed_core(graph, k, settings, stream(seed, CORE_ALONE)),
     }
-    walks = {EQUAL: equal.sum(), BY_CORE: by_core.sum(), CORE_ALONE: inside * settings.walks}
+    walks = {
+        EQUAL: equal.sum(),
+        BY_CORE: by_core.sum(),
+        CORE_ALONE: inside * settings.walks,
+    }
     found: dict[str, float] = {"core k": k, "core nodes": inside / graph.num_nodes}
     for way in vectors:
         pairs = skip_gram_pairs(int(walks[way]), settings.steps, settings.window)
@@ -91,9 +127,20 @@ def comparison(
 def over_cores(
     name: str, seed: int, settings: DeepWalkSettings, hidden: float, cores: list[int]
 ) -> list[dict[str, float]]:
-    """Return pairs (over those of the whole graph) and AUC for the embedding of each k-core.
+    """Return what the embedding of each k-core costs and how well it predicts links.
 
-    Cores that are empty after hiding links are left out.
+    Args:
+        name: see `core_graph`.
+        seed: of the graph if it is drawn, of the hidden links and of the method.
+        settings: DeepWalk's.
+        hidden: the share of links to hide, in (0, 1).
+        cores: the k to try; those that are empty after hiding links are left out.
+
+    Returns:
+        For each k: "k"; "pairs", over those of the whole graph, in [0, 1]; "AUC".
+
+    Raises:
+        ValueError: from `hide_links`, for a share that hides no link or too many.
     """
     split = hide_links(core_graph(name, seed), hidden, stream(seed, "hidden links"))
     core = core_numbers(split.graph)

@@ -10,25 +10,45 @@ from src.common.graphs.graph import Graph
 from src.common.training.loop import TrainingSettings
 from src.common.training.streams import stream
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings, deepwalk
-from src.network_embedding.random_walks.irwe import IRWESettings, embed, fit_irwe, walk_statistics
+from src.network_embedding.random_walks.irwe import (
+    IRWESettings,
+    embed,
+    fit_irwe,
+    walk_statistics,
+)
 from src.network_embedding.random_walks.skip_gram import SkipGramSettings
 from src.network_embedding.random_walks.sources import labelled_graph
 
 SHARE = 0.5  # of the nodes to learn a classifier from
 
 
-def planted(seed: int, communities: int, key: str) -> tuple[Graph, Int[Tensor, " nodes"]]:
-    """Return a graph of communities (`y`) with four roles in each, and the roles."""
+def planted(
+    seed: int, communities: int, key: str
+) -> tuple[Graph, Int[Tensor, " nodes"]]:
+    """Return a graph of communities (`y`) with four roles in each, and the roles.
+
+    Args:
+        seed: of the graph.
+        communities: of 32 nodes each, at least 2.
+        key: tells several graphs of one seed apart.
+    """
     generator = stream(seed, "planted roles", key)
     return communities_of_roles(communities, 3, 20, 8, generator)
 
 
 def hop_distances(graph: Graph, furthest: int) -> Int[Tensor, "nodes nodes"]:
-    """Return the number of steps between nodes; furthest + 1 where it is larger."""
+    """Return the number of steps between nodes.
+
+    Args:
+        graph: small enough for (nodes, nodes) matrices.
+        furthest: steps to look; larger distances become furthest + 1.
+    """
     near = torch.zeros(graph.num_nodes, graph.num_nodes)
     near[graph.edge_index[0], graph.edge_index[1]] = 1.0
     reached = torch.eye(graph.num_nodes)
-    distances = torch.full_like(reached, furthest + 1, dtype=torch.long).fill_diagonal_(0)
+    distances = torch.full_like(reached, furthest + 1, dtype=torch.long).fill_diagonal_(
+        0
+    )
     for hop in range(1, furthest + 1):
         reached = ((reached @ near + reached) > 0).float()
         distances[(reached > 0) & (distances > hop)] = hop
@@ -40,8 +60,16 @@ def degree_sequences(
 ) -> Float[Tensor, "nodes features"]:
     """Return quantiles of the logarithmic degrees on the rings around each node.
 
-    What struc2vec (Ribeiro, Saverese and Figueiredo, 2017) compares: the ordered degrees of the
-    nodes at 0, 1, ..., `hops` steps; an empty ring counts as zeros. Only for small graphs.
+    What struc2vec (Ribeiro, Saverese and Figueiredo, 2017) compares: the ordered
+    degrees of the nodes at 0, 1, ..., `hops` steps; an empty ring counts as zeros.
+
+    Args:
+        graph: small.
+        hops: the last ring.
+        quantiles: numbers per ring, from the smallest degree to the largest.
+
+    Returns:
+        (nodes, (hops + 1) * quantiles).
     """
     logs = torch.log1p(graph.indptr.diff().float())
     distances = hop_distances(graph, hops)
@@ -49,7 +77,9 @@ def degree_sequences(
     rows = []
     for node in range(graph.num_nodes):
         rings = [logs[distances[node] == hop] for hop in range(hops + 1)]
-        values = [r.quantile(levels) if len(r) else torch.zeros(quantiles) for r in rings]
+        values = [
+            r.quantile(levels) if len(r) else torch.zeros(quantiles) for r in rings
+        ]
         rows.append(torch.cat(values))
     return torch.stack(rows)
 
@@ -57,19 +87,46 @@ def degree_sequences(
 def halves(
     classes: Int[Tensor, " nodes"], generator: torch.Generator
 ) -> tuple[Int[Tensor, " first"], Int[Tensor, " second"]]:
-    """Return two random halves of the nodes; each class is divided evenly."""
+    """Return two random halves of the nodes; each class is divided evenly.
+
+    Args:
+        classes: (nodes,).
+        generator: source of the order.
+
+    Examples:
+        >>> classes = torch.tensor([0, 1, 1, 0])
+        >>> first, second = halves(classes, torch.Generator().manual_seed(0))
+        >>> classes[first].tolist(), classes[second].tolist()
+        ([0, 1], [0, 1])
+    """
     order = torch.randperm(len(classes), generator=generator)
     order = order[classes[order].argsort(stable=True)]
     return order[::2], order[1::2]
 
 
 def recipe(walks: int, steps: int) -> IRWESettings:
-    """Return the settings of the experiments: walks from each node, steps of the training."""
-    return IRWESettings(walks=walks, training=TrainingSettings(steps=steps, learning_rate=1e-2))
+    """Return the settings of the experiments.
+
+    Args:
+        walks: from each node.
+        steps: of the training.
+    """
+    return IRWESettings(
+        walks=walks, training=TrainingSettings(steps=steps, learning_rate=1e-2)
+    )
 
 
-def walk_vectors(graph: Graph, dimension: int, seed: int, key: str) -> Float[Tensor, "nodes dim"]:
-    """Return DeepWalk's vectors of the same size."""
+def walk_vectors(
+    graph: Graph, dimension: int, seed: int, key: str
+) -> Float[Tensor, "nodes dim"]:
+    """Return DeepWalk's vectors.
+
+    Args:
+        graph: to embed.
+        dimension: of the vectors.
+        seed: of walks and training.
+        key: tells several graphs of one seed apart.
+    """
     settings = DeepWalkSettings(skip_gram=SkipGramSettings(dimension=dimension))
     return deepwalk(graph, settings, stream(seed, "deepwalk", key))
 
@@ -83,19 +140,24 @@ ASKED = {
 }
 
 
-def roles_and_communities(seed: int, communities: int, walks: int, steps: int) -> dict[str, float]:
+def roles_and_communities(
+    seed: int, communities: int, walks: int, steps: int
+) -> dict[str, float]:
     """Return the macro-F1 of roles and of communities from the kinds of vectors.
 
-    Half of the nodes teach a linear classifier, the others test it; all kinds are judged on the
-    same halves. The keys are "identity roles", "position communities" and so on (see `ASKED`);
-    "fresh" are the roles of a second graph that no model was trained on, by the classifier of the
-    first.
+    Half of the nodes teach a linear classifier, the others test it; all kinds are
+    judged on the same halves.
 
     Args:
         seed: of the graphs, the walks and the training.
         communities: each has 32 nodes.
         walks: from each node.
         steps: of the training.
+
+    Returns:
+        "identity roles", "position communities" and so on (see `ASKED`) -> macro-F1;
+        "fresh" are the roles of a second graph that no model was trained on, by the
+        classifier of the first.
     """
     graph, roles = planted(seed, communities, "first")
     fresh, fresh_roles = planted(seed, communities, "fresh")
@@ -103,7 +165,10 @@ def roles_and_communities(seed: int, communities: int, walks: int, steps: int) -
     own = walk_statistics(graph, settings, stream(seed, "walks"))
     new = walk_statistics(fresh, settings, stream(seed, "fresh walks"))
     model = fit_irwe(own, settings, stream(seed, "training"))
-    (identity, position), (new_identity, new_position) = embed(model, own), embed(model, new)
+    (identity, position), (new_identity, new_position) = (
+        embed(model, own),
+        embed(model, new),
+    )
     size = settings.dimension
     vectors = {
         "identity": (identity, new_identity),
@@ -111,7 +176,8 @@ def roles_and_communities(seed: int, communities: int, walks: int, steps: int) -
         "statistics": (own.roles, new.roles),
         "degrees": (degree_sequences(graph), degree_sequences(fresh)),
         "DeepWalk": tuple(
-            walk_vectors(g, size, seed, key) for g, key in [(graph, "first"), (fresh, "fresh")]
+            walk_vectors(g, size, seed, key)
+            for g, key in [(graph, "first"), (fresh, "fresh")]
         ),
     }
     learn, test = halves(roles, stream(seed, "role halves"))
@@ -123,7 +189,9 @@ def roles_and_communities(seed: int, communities: int, walks: int, steps: int) -
         scores[f"{kind} roles"] = found.macro
     for kind in ASKED["fresh"]:
         v, w = vectors[kind]
-        scores[f"{kind} fresh"] = classify_on(v[learn], roles[learn], w, fresh_roles).macro
+        scores[f"{kind} fresh"] = classify_on(
+            v[learn], roles[learn], w, fresh_roles
+        ).macro
     for kind in ASKED["communities"]:
         v = vectors[kind][0]
         found = classify_on(v[place], graph.y[place], v[other], graph.y[other])
@@ -132,12 +200,17 @@ def roles_and_communities(seed: int, communities: int, walks: int, steps: int) -
 
 
 def activity_classes(name: str, seed: int, walks: int, steps: int) -> dict[str, float]:
-    """Return the macro-F1 of an air-traffic network's four activity classes by kind of vectors.
+    """Return the macro-F1 of an air-traffic network's classes by kind of vectors.
 
     Args:
-        name: of a graph with classes of activity.
+        name: of a graph with four classes of activity.
         seed: of the walks, the training and the halves.
-        walks, steps: as above.
+        walks: from each node.
+        steps: of the training.
+
+    Raises:
+        ValueError: for an unknown graph.
+        BookError: if the files of a downloaded graph cannot be had.
     """
     graph = labelled_graph(name, seed)
     settings = recipe(walks, steps)

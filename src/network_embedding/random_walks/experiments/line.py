@@ -1,4 +1,4 @@
-"""LINE's experiments: drawn edges against multiplied gradients, and the two orders against both."""
+"""LINE's experiments: drawn edges or multiplied gradients, and the two orders."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,11 +26,13 @@ WEIGHTED_COMMUNITIES = "weighted communities"
 DRAWN, MULTIPLIED = "drawn by weight", "multiplied by weight"
 
 
-def log_normal_weights(graph: Graph, spread: float, generator: torch.Generator) -> Graph:
-    """Return the graph with weights exp(spread z), z standard normal, one for each edge.
+def log_normal_weights(
+    graph: Graph, spread: float, generator: torch.Generator
+) -> Graph:
+    """Return the graph with weights exp(spread z), z standard normal, one per edge.
 
     Args:
-        graph: undirected; its labels are kept.
+        graph: undirected; its labels are kept, its features are not.
         spread: standard deviation of the weights' logarithm.
         generator: source of the weights.
     """
@@ -40,7 +42,15 @@ def log_normal_weights(graph: Graph, spread: float, generator: torch.Generator) 
 
 
 def weighted_communities(seed: int, spread: float = 1.0) -> Graph:
-    """Draw communities with hubs and log-normal weights, twice as large inside a community."""
+    """Draw communities with hubs and log-normal weights, twice as large inside.
+
+    Args:
+        seed: of the graph and the weights.
+        spread: standard deviation of the weights' logarithm.
+
+    Returns:
+        The graph, with the community as `y`.
+    """
     graph = labelled_graph(HUB_COMMUNITIES, seed)
     weighted = log_normal_weights(graph, spread, stream(seed, "weights"))
     same = graph.y[weighted.edge_index[0]] == graph.y[weighted.edge_index[1]]
@@ -50,7 +60,7 @@ def weighted_communities(seed: int, spread: float = 1.0) -> Graph:
 def objectives(
     seed: int, spread: float, settings: LineSettings, rates: Sequence[float]
 ) -> dict[str, list[float | None]]:
-    """Train the second order with each step size, with edges drawn and with steps multiplied.
+    """Train the second order with each step size, with edges drawn or steps multiplied.
 
     Args:
         seed: of the graph (communities with hubs), of its weights and of the training.
@@ -59,8 +69,8 @@ def objectives(
         rates: the step sizes.
 
     Returns:
-        For both ways the objective (nats an edge) at the end, one for each step size; None where
-        training diverged. "start" is the objective before training.
+        For both ways the objective (nats per edge) at the end, one for each step size;
+        None where training diverged. "start" is the objective before training.
     """
     graph = labelled_graph(HUB_COMMUNITIES, seed)
     graph = log_normal_weights(graph, spread, stream(seed, "widely spread weights"))
@@ -68,7 +78,11 @@ def objectives(
     for way, drawing in ((DRAWN, "by weight"), (MULTIPLIED, "uniform")):
         for rate in rates:
             trained = train_order(
-                graph, 2, replace(settings, learning_rate=rate), stream(seed, "train"), drawing
+                graph,
+                2,
+                replace(settings, learning_rate=rate),
+                stream(seed, "train"),
+                drawing,
             )
             value = float(softmax_objective(*trained, graph))
             found[way].append(value if isfinite(value) else None)
@@ -77,12 +91,27 @@ def objectives(
 
 
 def best(values: Sequence[float | None]) -> float:
-    """Return the smallest objective that is a number."""
+    """Return the smallest objective that is a number.
+
+    Args:
+        values: objectives, None where training diverged; if all diverged, ValueError.
+
+    Examples:
+        >>> best([2.5, None, 1.5])
+        1.5
+    """
     return min(value for value in values if value is not None)
 
 
 def adjacency_svd(graph: Graph, dimension: int) -> Float[Tensor, "nodes dim"]:
-    """Return the baseline: left singular vectors of the adjacency, times root singular values."""
+    """Return the adjacency's left singular vectors times root singular values.
+
+    The baseline of `classification`.
+
+    Args:
+        graph: with edge weights, if it has any.
+        dimension: how many left singular vectors, below the number of nodes.
+    """
     matrix = csr_array(
         (graph.weights.double().numpy(), tuple(graph.edge_index.numpy())),
         shape=(graph.num_nodes, graph.num_nodes),
@@ -95,14 +124,21 @@ def adjacency_svd(graph: Graph, dimension: int) -> Float[Tensor, "nodes dim"]:
 def classification(
     name: str, seed: int, dimension: int, settings: LineSettings, share: float = 0.1
 ) -> dict[str, float]:
-    """Return the micro-F1 of the orders alone, of both, and of a truncated SVD, equally long.
+    """Return the micro-F1 of the orders alone, of both, and of a truncated SVD.
+
+    All vectors are equally long.
 
     Args:
         name: "weighted communities", or a graph of `sources.labelled_graph`.
         seed: of the graph if it is drawn, of the training and of the labelled nodes.
-        dimension: of the vectors that are classified; both orders have half each, even.
+        dimension: of the vectors that are classified, even; side by side, both orders
+            have half each.
         settings: of the training; its dimension is replaced.
-        share: of the nodes whose labels are known.
+        share: of the nodes whose labels are known, in (0, 1).
+
+    Raises:
+        ValueError: for an unknown graph.
+        BookError: if the files of a downloaded graph cannot be had.
     """
     drawn = name == WEIGHTED_COMMUNITIES
     graph = weighted_communities(seed) if drawn else labelled_graph(name, seed)

@@ -1,4 +1,4 @@
-"""Experiments on orbit adjacencies: what walks leave unexplained, which labels each one tells."""
+"""Experiments on orbit adjacencies: what walks do not explain, and which labels."""
 
 from functools import lru_cache
 
@@ -22,19 +22,27 @@ from src.network_embedding.random_walks.sources import labelled_graph
 
 ROLES = "planted roles"
 COMMUNITIES = "planted communities"
-SOCIAL = {"Les Miserables": nx.les_miserables_graph, "karate club": nx.karate_club_graph}
+SOCIAL = {
+    "Les Miserables": nx.les_miserables_graph,
+    "karate club": nx.karate_club_graph,
+}
 WINDOWS = (1, 2, 3, 10)
 FEWEST = 4  # members of a class that takes part
 
 
 @lru_cache(maxsize=2)
 def orbit_graph(source: str, seed: int) -> Graph:
-    """Return a graph with one label a node in `y`.
+    """Return a graph with one label per node in `y`.
 
     Args:
-        source: "planted roles" or "planted communities", two labellings of the same drawn graph;
-            "Les Miserables" or "karate club" (without labels); else a name of `labelled_graph`.
+        source: "planted roles" or "planted communities", two labellings of the same
+            drawn graph; "Les Miserables" or "karate club" (without labels); else a name
+            of `labelled_graph`.
         seed: of a drawn graph.
+
+    Raises:
+        ValueError: for an unknown graph.
+        BookError: if the files of a downloaded graph cannot be had.
     """
     if source in (ROLES, COMMUNITIES):
         graph, roles = communities_of_roles(8, 2, 10, 5, stream(seed, "planted"))
@@ -48,15 +56,17 @@ def orbit_graph(source: str, seed: int) -> Graph:
 def unexplained_shares(source: str, seed: int) -> dict[str, float]:
     """Return how much of each orbit adjacency the counts of walks leave unexplained.
 
-    The entries off the diagonal are fitted by least squares with a constant and the numbers of
-    walks of one, two and three steps; the share is the residual variance over the variance.
+    The entries off the diagonal are fitted by least squares with a constant and the
+    numbers of walks of one, two and three steps; the share is the residual variance
+    over the variance.
 
     Args:
         source: of `orbit_graph`.
         seed: of a drawn graph.
 
     Returns:
-        The share in [0, 1] for each pair orbit's name; orbits that do not occur are left out.
+        The share in [0, 1] for each pair orbit's name; orbits that do not occur are
+        left out.
     """
     graph = orbit_graph(source, seed)
     a = adjacency(graph, torch.double).to_dense()
@@ -74,24 +84,39 @@ def unexplained_shares(source: str, seed: int) -> dict[str, float]:
 
 
 @lru_cache(maxsize=2)
-def pair_vectors(source: str, seed: int, dimension: int) -> dict[str, Float[Tensor, "nodes dim"]]:
-    """Return the nodes' vectors from every orbit adjacency and from walks of every window.
+def pair_vectors(
+    source: str, seed: int, dimension: int
+) -> dict[str, Float[Tensor, "nodes dim"]]:
+    """Return the nodes' vectors from orbit adjacencies and from walks.
 
-    All by the same factorisation, PPMI and truncated SVD. Names are those of the pair orbits, and
-    "walks, window 3" and so on.
+    All by the same factorisation: PPMI and truncated SVD.
+
+    Args:
+        source: of `orbit_graph`.
+        seed: of a drawn graph.
+        dimension: of the vectors.
+
+    Returns:
+        name -> (nodes, dim). Names are those of the pair orbits, and "walks, window 3"
+        and so on.
     """
     graph = orbit_graph(source, seed)
-    tables = dict(zip((o.name for o in pair_orbits()), orbit_adjacencies(graph), strict=True))
+    tables = dict(
+        zip((o.name for o in pair_orbits()), orbit_adjacencies(graph), strict=True)
+    )
     tables |= {f"walks, window {w}": walk_cooccurrence(graph, w) for w in WINDOWS}
     return {name: factorise(ppmi(table), dimension) for name, table in tables.items()}
 
 
-def label_scores(source: str, seed: int, dimension: int, repeats: int) -> dict[str, dict]:
+def label_scores(
+    source: str, seed: int, dimension: int, repeats: int
+) -> dict[str, dict]:
     """Return the macro-F1 of vectors, chosen within each group by validation.
 
-    A quarter of the nodes of each class is kept for the test. Of the others a third validates a
-    logistic regression that learned from two thirds, on `repeats` random divisions; the vectors
-    with the best mean then learn from all of them and are tested.
+    A quarter of the nodes of each class is kept for the test. Of the others a third
+    validates a logistic regression that learned from two thirds, on `repeats` random
+    divisions; the vectors with the best mean then learn from all of them and are
+    tested.
 
     Args:
         source: of `orbit_graph`, with labels.
@@ -100,8 +125,8 @@ def label_scores(source: str, seed: int, dimension: int, repeats: int) -> dict[s
         repeats: divisions, at least 1.
 
     Returns:
-        "validation": the mean score of each name of `pair_vectors`; "chosen": for each of the
-        `groups` [name, test score].
+        "validation": the mean score of each name of `pair_vectors`; "chosen": for each
+        of the `groups` [name, test score].
     """
     graph_seed = seed if source in (ROLES, COMMUNITIES) else 0
     y = orbit_graph(source, graph_seed).y
@@ -127,7 +152,20 @@ def divide(
     share: float,
     generator: torch.Generator,
 ) -> tuple[Int[Tensor, " part"], Int[Tensor, " rest"]]:
-    """Return a random share of the members, at least one of every class, and the rest."""
+    """Return a random share of the members, at least one of every class, and the rest.
+
+    Args:
+        y: classes of all nodes, (nodes,).
+        members: the nodes to divide.
+        share: of each class for the first part, in [0, 1].
+        generator: source of the order.
+
+    Examples:
+        >>> y = torch.tensor([0, 0, 0, 0, 1])
+        >>> part, rest = divide(y, torch.arange(5), 0.25, torch.Generator())
+        >>> y[part].tolist(), y[rest].tolist()
+        ([0, 1], [0, 0, 0])
+    """
     order = members[torch.randperm(len(members), generator=generator)]
     parts, rests = [], []
     for label in torch.unique(y[members]).tolist():
@@ -139,12 +177,12 @@ def divide(
 
 
 def _macro(vectors: Tensor, y: Tensor, train: Tensor, test: Tensor) -> float:
-    """Return the macro-F1 on the test nodes of a classifier that learned from the others."""
+    """Return the macro-F1 on the test nodes of a classifier taught by the others."""
     return classify_on(vectors[train], y[train], vectors[test], y[test]).macro
 
 
 def groups() -> dict[str, list[str]]:
-    """Return the names that each group of vectors may choose from: all, seen, unseen, walks."""
+    """Return the names that each group of vectors may choose from."""
     orbits = pair_orbits()
     return {
         "orbit adjacencies": [o.name for o in orbits],

@@ -1,4 +1,4 @@
-"""RESTORE: how much of each node's neighbourhood comes back from vectors of every family."""
+"""RESTORE: how much of each neighbourhood comes back from vectors of every family."""
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -44,9 +44,12 @@ class Recipe:
     """The settings of every family.
 
     Attributes:
-        decay: of HOPE, as a share of the largest possible.
-        window, passes, rate: of DeepWalk: contexts on each side, epochs, learning rate.
-        sdne, gae: of the two autoencoders; their dimension is replaced by the one asked for.
+        decay: of HOPE, as a share of the largest possible, in (0, 1).
+        window: of DeepWalk: contexts on each side.
+        passes: of DeepWalk: epochs.
+        rate: of DeepWalk: learning rate.
+        sdne: of this autoencoder; its dimension is replaced by the one asked for.
+        gae: of the other; its dimension is replaced too.
         decoders: how HOPE's and DeepWalk's vectors are scored, names of `DECODERS`.
     """
 
@@ -59,8 +62,9 @@ class Recipe:
     decoders: tuple[str, str] = ("cosine", "distance")
 
 
-# Chosen by the mean precision at one to three steps: for the blocks from 36 to 60 settings a family
-# on seeds 1000 to 1002, for Cora from 8 on seed 1000 (GAE was not searched there).
+# Chosen by the mean precision at one to three steps: for the blocks from 36 to 60
+# settings per family on seeds 1000 to 1002, for Cora from 8 on seed 1000 (GAE was not
+# searched there).
 RECIPES = {
     BLOCKS: Recipe(),
     "cora": Recipe(window=2, sdne=CORA_SDNE, decoders=("cosine", "cosine")),
@@ -72,9 +76,14 @@ def reconstruction_graph(source: str, seed: int) -> Graph:
     """Return the graph to rebuild.
 
     Args:
-        source: "blocks with features" for the drawn one below, "Les Miserables" for the novel's
-            characters (without features), else a name of `labelled_graph`.
+        source: "blocks with features" for that of `blocks_with_features`, "Les
+            Miserables" for the novel's characters (without features), else a name of
+            `labelled_graph`.
         seed: of a drawn graph.
+
+    Raises:
+        ValueError: for an unknown graph.
+        BookError: if the files of a downloaded graph cannot be had.
     """
     if source == BLOCKS:
         return blocks_with_features(seed)
@@ -84,10 +93,17 @@ def reconstruction_graph(source: str, seed: int) -> Graph:
 
 
 def blocks_with_features(seed: int) -> Graph:
-    """Draw six communities of 30 nodes, about three links inside and one outside for each node.
+    """Draw six communities of 30 nodes, sparse, with features.
 
-    Sparse on purpose: two steps reach about one node in ten and three steps one in four. The eight
-    features are the community's mean plus noise of the same size.
+    A node has about three links inside its community and one outside: two steps reach
+    about one node in ten and three steps one in four. The eight features are the
+    community's mean plus noise of the same size.
+
+    Args:
+        seed: of the graph and the features.
+
+    Returns:
+        The graph, with features (180, 8).
     """
     graph = stochastic_block_model((30,) * 6, 0.105, 0.0065, stream(seed, BLOCKS))
     return with_class_features(graph, 8, 1.0, stream(seed, "features"))
@@ -96,15 +112,16 @@ def blocks_with_features(seed: int) -> Graph:
 def scores_of(
     method: str, source: str, dimension: int, seed: int, recipe: Recipe
 ) -> Float[Tensor, "nodes nodes"]:
-    """Return the scores of all pairs that a method's vectors of this dimension give.
+    """Return the scores of all pairs that a method's vectors give.
 
     Args:
-        method: "HOPE", "HOPE, one side" (twice its rank: on an undirected graph the two sides of a
-            node's vector differ by signs alone), "DeepWalk", "SDNE" (its decoder network),
-            "SDNE, vectors" (the cosine of the same vectors), "GAE", "adjacency rows" (of A + I, as
-            many numbers as nodes: no compression), or "random" (vectors of random numbers).
+        method: "HOPE", "HOPE, one side" (twice its rank: on an undirected graph the two
+            sides of a node's vector differ by signs alone), "DeepWalk", "SDNE" (its
+            decoder network), "SDNE, vectors" (the cosine of the same vectors), "GAE",
+            "adjacency rows" (of A + I, as many numbers as nodes: no compression), or
+            "random" (vectors of random numbers).
         source: of `reconstruction_graph`.
-        dimension: numbers a node.
+        dimension: numbers per node.
         seed: of a drawn graph and of the method.
         recipe: settings of the families.
 
@@ -136,15 +153,31 @@ def scores_of(
 
 @lru_cache(maxsize=1)
 def _trained_sdne(source: str, seed: int, settings: SDNESettings) -> Autoencoded:
-    """Return SDNE trained on a graph: two ways to read its vectors need one training."""
+    """Return SDNE trained on a graph.
+
+    The result is kept: two ways to read its vectors need one training.
+    """
     graph = reconstruction_graph(source, seed)
     return sdne(graph, settings, stream(seed, "reconstruction", "SDNE"))
 
 
 def paired_scores(
-    source: Float[Tensor, "nodes half"], target: Float[Tensor, "nodes half"], decoder: str
+    source: Float[Tensor, "nodes half"],
+    target: Float[Tensor, "nodes half"],
+    decoder: str,
 ) -> Float[Tensor, "nodes nodes"]:
-    """Return the decoder's scores of source vectors (rows) against target vectors (columns)."""
+    """Return the decoder's scores of source vectors against target vectors.
+
+    Args:
+        source: (nodes, half), the rows of the result.
+        target: (nodes, half), its columns.
+        decoder: a name of `DECODERS`.
+
+    Examples:
+        >>> left, right = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]])
+        >>> paired_scores(left, right, "inner product")
+        tensor([[11.]])
+    """
     nodes = len(source)
     return DECODERS[decoder](torch.cat([source, target]))[:nodes, nodes:]
 
@@ -157,14 +190,18 @@ def rebuild(
     Args:
         source: of `reconstruction_graph`.
         method: of `scores_of`.
-        dimension: numbers a node.
+        dimension: numbers per node.
         seed: of the graph and of the method.
         recipe: settings of the families; None takes those of `RECIPES`.
 
     Returns:
-        "precision": mean average precision against the nodes within k steps, k = 1, 2, 3; "ring":
-        against the nodes exactly k steps away; "distance": between mean features of the rebuilt
-        and the true neighbourhood, empty for a graph without features.
+        "precision": mean average precision against the nodes within k steps, k = 1, 2,
+        3; "ring": against the nodes exactly k steps away; "distance": between mean
+        features of the rebuilt and the true neighbourhood, empty for a graph without
+        features.
+
+    Raises:
+        ValueError: from `scores_of`, for an unknown method.
     """
     graph = reconstruction_graph(source, seed)
     recipe = recipe or RECIPES.get(source, RECIPES[BLOCKS])
