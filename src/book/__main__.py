@@ -122,13 +122,13 @@ _seeds = click.option(
 def run(chapters: list[str] | None, **asked: object) -> int:
     """Run the chapters that are out of date."""
     from src.book.execution import runner
-    from src.book.notebook import notebooks
+    from src.book.notebook.chapters import MISNAMED, misnamed
 
     outcomes = runner.run_and_report(chapters, **asked)
     # Files that are left out because of their names are told where everything is run.
-    left_out = [] if chapters else notebooks.misnamed()
+    left_out = [] if chapters else misnamed()
     for name in left_out:
-        _say(f"{name!r} {notebooks.MISNAMED}")
+        _say(f"{name!r} {MISNAMED}")
     return runner.exit_status(outcomes) or int(bool(left_out))
 
 

@@ -67,7 +67,6 @@ CELLS = (
     f'run = start("{CHAPTER}", profile=profile, seed=seed, sizes=SIZES)\nrun',
     "print(run.sizes.n, run.device, scale)\nprint(twice(torch.arange(3)))",
     "show(twice)",
-    'float(torch.rand(1, generator=run.generator("noise", 1)) * 1e6) // 1',
     'run.unit("u", twice, 3)',
     'run.measure("golden", "C1", [1.0, 1.1, 0.9, 1.05, 0.95, 1.0])\n'
     'run.measure("golden", "C2", [0.0])',

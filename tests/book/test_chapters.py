@@ -4,9 +4,9 @@ import pytest
 
 from src.book.acceptance import gates
 from src.book.execution import runner
-from src.book.notebook import notebooks
+from src.book.notebook import chapters
 
-CHAPTERS = notebooks.chapters()
+CHAPTERS = [c.name for c in chapters.select()]
 
 
 @pytest.fixture(scope="session")
@@ -34,5 +34,5 @@ def test_the_quick_profile_runs(chapter, outcomes):
 @pytest.mark.parametrize("gate", gates.GATES, ids=lambda gate: gate.__name__)
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_gate(chapter, gate, outcomes):
-    problems = gate(chapter)
+    problems = gate(chapters.find(chapter))
     assert not problems, "\n".join(map(str, problems))

@@ -13,7 +13,7 @@ import zipfile
 
 import pytest
 
-from src.book.notebook import notebooks
+from src.book.notebook import chapters
 from src.book.site import archive
 from src.common.graphs.public_sets import read_tu
 from tests.conftest import REPOSITORY
@@ -169,8 +169,8 @@ def test_the_linter_has_the_rules(rule, line, place):
 
 
 def test_chapters_hold_no_shell_lines():
-    for chapter in notebooks.chapters():
-        for cell in notebooks.read_chapter(chapter).cells:
+    for chapter in chapters.select():
+        for cell in chapter.notebook.cells:
             if cell.cell_type == "code":
                 assert not re.search(r"^\s*[!%]|get_ipython\(", cell.source, re.M), chapter
 

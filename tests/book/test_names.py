@@ -8,7 +8,7 @@ import pytest
 from src.book.__main__ import main
 from src.book.acceptance import gates
 from src.book.authoring.scaffold import new
-from src.book.notebook import notebooks
+from src.book.notebook import chapters
 from src.book.storage import paths
 from src.book.storage.errors import BookError
 from tests.book.test_setup import make, script
@@ -57,10 +57,10 @@ def test_a_file_of_such_a_name_is_reported_and_not_run(toys, name, capsys):
         place.parent.mkdir(exist_ok=True)
         shutil.copy(good, place)
         asked = str(place.relative_to(toys.root))
-        assert asked in notebooks.misnamed()
+        assert asked in chapters.misnamed()
         found = [str(problem) for problem in gates.check() if repr(asked) in str(problem)]
-        assert found == [f"{asked!r}: {notebooks.MISNAMED}"]
-    assert notebooks.chapters() == ["foundations/one"]
+        assert found == [f"{asked!r}: {chapters.MISNAMED}"]
+    assert [c.name for c in chapters.select()] == ["foundations/one"]
 
 
 def test_make_book_names_it_runs_the_others_and_fails(toys, capsys):

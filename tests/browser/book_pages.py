@@ -2,10 +2,10 @@
 
 import contextlib
 
-from src.book.notebook import notebooks
+from src.book.notebook import chapters
 from src.book.storage import paths
 
-CHAPTERS = [f"chapters/{chapter}.html" for chapter in notebooks.chapters()]
+CHAPTERS = [f"chapters/{chapter.name}.html" for chapter in chapters.select()]
 PAGES = [
     "index.html",
     *(f"pages/{f.stem}.html" for f in sorted((paths.root() / "pages").glob("*.md"))),

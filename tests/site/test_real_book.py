@@ -7,10 +7,10 @@ import pytest
 from lxml import html
 
 from src.book.evidence import catalogue
-from src.book.notebook import notebooks
+from src.book.notebook import chapters
 from src.book.site.htmlcheck import check_html
 
-CHAPTERS = notebooks.chapters()
+CHAPTERS = [c.name for c in chapters.select()]
 
 
 def heading_levels(page):

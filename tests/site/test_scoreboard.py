@@ -10,7 +10,7 @@ import pytest
 from src.book.acceptance import accept
 from src.book.evidence import catalogue, ledger
 from src.book.execution.results import Result
-from src.book.notebook import notebooks
+from src.book.notebook import chapters
 from src.book.site import build as site
 from src.book.site.pages import downloads
 from src.book.site.pages.cells import cells_of
@@ -54,7 +54,7 @@ def test_the_measuring_cell_is_found():
 
 @pytest.mark.parametrize("chapter", sorted(catalogue.chapters()))
 def test_every_measured_claim_of_the_book_has_its_cell(chapter):
-    code = [c.source for c in notebooks.read_chapter(chapter).cells if c.cell_type == "code"]
+    code = [c.source for c in chapters.find(chapter).notebook.cells if c.cell_type == "code"]
     latest = ledger.latest(chapter)
     found = cells_of(code, latest)
     for key, measurement in latest.items():

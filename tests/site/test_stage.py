@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from src.book.chapter.source import Source
-from src.book.notebook import notebooks
+from src.book.notebook import chapters, notebooks
 from src.book.site.stage import stage
 from src.book.storage import dependencies
 from src.book.storage.errors import BookError
@@ -73,7 +73,7 @@ def test_a_shown_source_says_where_it_stands_today(toy):
     cells = "\n# %%\nfrom src.foundations.method import two\n\n# %%\nshow(two, two)\n"
     write(toy / f"chapters/{CHAPTER}.py", SOURCE + cells)
     shown = Source(["def two():\n    return 2", "def gone(): ..."])
-    reference = notebooks.read_chapter(CHAPTER)
+    reference = chapters.find(CHAPTER).notebook
     data = {"text/markdown": shown._repr_markdown_()}
     reference.cells[-1].outputs = [nbformat.v4.new_output("display_data", data)]
     write(toy / f"chapters/{CHAPTER}.ipynb", notebooks.dumps(reference))

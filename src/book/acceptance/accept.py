@@ -5,19 +5,19 @@ from pathlib import Path
 from src.book.acceptance import gates
 from src.book.evidence import ledger
 from src.book.execution.results import Result, read_page, read_result, why_stale
-from src.book.notebook import notebooks
+from src.book.notebook import chapters, notebooks
 from src.book.notebook.install import with_install_cell
 from src.book.notebook.references import reference
 from src.book.storage import dependencies, paths
-from src.book.storage.errors import BookError, choose
+from src.book.storage.errors import BookError
 from src.book.storage.files import write_atomically
 
 
-def accept(chapters: list[str] | None = None) -> list[Path]:
+def accept(names: list[str] | None = None) -> list[Path]:
     """Write the committed notebook and the quick ledger of chapters from their last quick run.
 
     Args:
-        chapters: their names; None for all.
+        names: of the chapters; None for all.
 
     Returns:
         The files whose content changed.
@@ -26,25 +26,24 @@ def accept(chapters: list[str] | None = None) -> list[Path]:
         BookError: if a chapter's run is missing, failed, is out of date, or shows something that a
             reference must not hold. Nothing is written then.
     """
-    known = notebooks.chapters()
-    names = known if chapters is None else [choose("chapter", c, known) for c in chapters]
     ready, refused = {}, []
-    for name in names:
+    for chapter in chapters.select(names):
+        name = chapter.name
         if why := why_stale(name, "quick"):
             refused.append(f"{name}: {why}; first: python -m src.book run {name}")
             continue
         page = read_page(name)
-        ready[name] = reference(page)
-        problems = gates.reference_problems(ready[name]) + gates.figure_problems(page)
+        ready[chapter] = reference(page)
+        problems = gates.reference_problems(ready[chapter]) + gates.figure_problems(page)
         refused += [str(gates.Problem(name, cell, what)) for cell, what in problems]
     if refused:
         raise BookError("nothing was accepted:\n" + "\n".join(refused))
     changed = []
-    for name, notebook in ready.items():
-        pair, entry = notebooks.chapter_file(name, ".ipynb"), paths.results_file(name, "quick")
+    for chapter, notebook in ready.items():
+        pair, entry = chapter.pair, paths.results_file(chapter.name, "quick")
         before = {file: file.read_bytes() if file.exists() else None for file in (pair, entry)}
         write_atomically(pair, notebooks.dumps(with_install_cell(notebook)))
-        write_ledger(read_result(name, "quick"))
+        write_ledger(read_result(chapter.name, "quick"))
         changed += [file for file, was in before.items() if file.read_bytes() != was]
     return changed
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as xml
 from src.book.acceptance import gates
 from src.book.evidence import ledger
 from src.book.execution import runner
-from src.book.notebook import notebooks, references
+from src.book.notebook import chapters, notebooks, references
 from src.book.notebook.install import without_install_cell
 from src.book.storage import paths
 from src.book.storage.errors import BookError
@@ -127,7 +127,9 @@ def _compare(outcome: runner.Outcome, folder: Path) -> ChapterDrift:
         return drift
     try:
         page = notebooks.load(folder / f"{chapter}.ipynb")
-        committed = without_install_cell(notebooks.load(gates.reference_file(chapter)))
+        committed = without_install_cell(
+            notebooks.load(gates.reference_file(chapters.find(chapter)))
+        )
         names = [f"{m['paper']} {m['claim']}" for m in result.measurements]
         cells = enumerate(committed.cells, start=1)
         names += [f"cell {number}" for number, cell in cells if references.is_compared(cell)]

@@ -4,7 +4,6 @@ Each gate looks at one chapter and returns its problems: where, and what to do a
 what runs have left and run nothing themselves.
 """
 
-import ast
 import re
 import tempfile
 from collections.abc import Callable
@@ -12,26 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.book.acceptance import sources
 from src.book.chapter import figures
 from src.book.execution.results import read_page, read_result, why_stale
-from src.book.notebook import notebooks, outputs, parameters
+from src.book.notebook import chapters, notebooks, outputs
+from src.book.notebook.chapters import Chapter
 from src.book.notebook.install import install_problems, is_install_cell, without_install_cell
 from src.book.notebook.references import text_differences
-from src.book.storage import dependencies, paths
-from src.book.storage.errors import BookError, choose
+from src.book.storage import paths
+from src.book.storage.errors import BookError
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 LARGEST_REFERENCE = 100_000  # bytes, for a chapter of one paper
 MORE_A_PAPER = 15_000  # bytes, for each further paper of a topic chapter
-# Calls whose value is what the reader sees; Jupyter shows the value of a cell's last line only.
-_DISPLAYS = {"show", "Table", "run.verdicts", "run.at_scale"}
-# Tags by which a page shows a cell's source only to those who ask.
-_FOLDING = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 _FAR_OVER_BUDGET = 2  # a machine may be slower than ours; this many times the budget is too slow
-_HEADING = re.compile(r"^(#{1,6}) ", re.MULTILINE)
-_FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 # What differs from run to run or from machine to machine, and so must not be printed.
 _UNSTABLE = {
     "a time stamp": re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d"),
@@ -61,62 +56,56 @@ class Problem:
         return f"{self.chapter}{where}: {self.what}"
 
 
-def check(chapters: list[str] | None = None) -> list[Problem]:
-    """Run every gate on the chapters (all if None); return all problems."""
-    known = notebooks.chapters()
-    names = known if chapters is None else [choose("chapter", c, known) for c in chapters]
-    found = check_names() + check_catalogue() if chapters is None else []
-    for chapter in names:
+def check(names: list[str] | None = None) -> list[Problem]:
+    """Run every gate on the chapters of these names (all if None); return all problems."""
+    found = check_names() + check_catalogue() if names is None else []
+    for chapter in chapters.select(names):
         found += check_chapter(chapter)
     return found
 
 
-def check_chapter(chapter: str) -> list[Problem]:
+def check_chapter(chapter: Chapter) -> list[Problem]:
     """Run every gate on one chapter."""
     found = []
     for gate in GATES:
         try:
             found += gate(chapter)
         except BookError as error:  # a file that cannot be read
-            found.append(Problem(chapter, 0, str(error).removeprefix(f"{chapter}: ")))
+            found.append(_problem(chapter, str(error).removeprefix(f"{chapter.name}: ")))
     return list(dict.fromkeys(found))
 
 
-def check_source(chapter: str) -> list[Problem]:
+def check_source(chapter: Chapter) -> list[Problem]:
     """The source declares parameters and profiles, orders headings, shows calls, folds imports."""
-    notebook = notebooks.read_chapter(chapter)
-    found = _headings(notebook) + _lost_displays(notebook) + _open_imports(notebook)
-    if parameters.schema(chapter, notebook)["profile"] != "quick":
+    found = sources.problems(chapter.notebook)
+    if chapter.schema["profile"] != "quick":
         found.append((0, 'the parameters cell must set profile = "quick", for the first click'))
-    if "quick" not in parameters.profiles(chapter, notebook):
+    if "quick" not in chapter.profiles:
         found.append((0, "SIZES has no quick profile"))
-    return [Problem(chapter, cell, what) for cell, what in found]
+    return [_problem(chapter, what, cell) for cell, what in found]
 
 
-def check_pair(chapter: str) -> list[Problem]:
+def check_pair(chapter: Chapter) -> list[Problem]:
     """The committed notebook has the install cell, and beside it exactly the source's cells."""
-    source = notebooks.read_chapter(chapter)
-    pair = notebooks.load(reference_file(chapter))
+    source, pair = chapter.notebook, notebooks.load(reference_file(chapter))
     if any(is_install_cell(cell) for cell in source.cells):
-        return [
-            Problem(chapter, 0, "the .py holds the install cell of its .ipynb; delete it there")
-        ]
+        return [_problem(chapter, "the .py holds the install cell of its .ipynb; delete it there")]
     differences = notebooks.source_differences(source, without_install_cell(pair))
-    remedy = f"the .py is the source: make accept CHAPTER={chapter}"
+    remedy = f"the .py is the source: make accept CHAPTER={chapter.name}"
     found = [f"stale pair: {text}; {remedy}" for text in differences] + install_problems(pair)
-    return [Problem(chapter, 0, what) for what in found]
+    return [_problem(chapter, what) for what in found]
 
 
-def check_reference(chapter: str) -> list[Problem]:
+def check_reference(chapter: Chapter) -> list[Problem]:
     """The committed notebook is executed, free of errors, text only, stable and small."""
     file = reference_file(chapter)
     problems = reference_problems(without_install_cell(notebooks.load(file)))
-    further = max(0, len(dependencies.papers_of(chapter)) - 1)
+    further = max(0, len(chapter.papers) - 1)
     most = LARGEST_REFERENCE + further * MORE_A_PAPER
     if file.stat().st_size > most:
         size = f"{file.stat().st_size / 1000:.0f} kB, more than {most // 1000} kB"
         problems.append((0, f"the reference has {size}; print less"))
-    return [Problem(chapter, cell, what) for cell, what in problems]
+    return [_problem(chapter, what, cell) for cell, what in problems]
 
 
 def reference_problems(notebook: "NotebookNode") -> list[tuple[int, str]]:
@@ -146,11 +135,11 @@ def page_problems(notebook: "NotebookNode") -> list[tuple[int, str]]:
     return found + outputs.problems(notebook)
 
 
-def check_page(chapter: str) -> list[Problem]:
+def check_page(chapter: Chapter) -> list[Problem]:
     """The last run's notebook is free of errors and all its figures can be read by everybody."""
     notebook = _page(chapter)
     problems = page_problems(notebook) + figure_problems(notebook) if notebook else []
-    return [Problem(chapter, cell, what) for cell, what in problems]
+    return [_problem(chapter, what, cell) for cell, what in problems]
 
 
 def figure_problems(notebook: "NotebookNode") -> list[tuple[int, str]]:
@@ -175,30 +164,30 @@ def figure_problems(notebook: "NotebookNode") -> list[tuple[int, str]]:
     return found
 
 
-def check_run(chapter: str) -> list[Problem]:
+def check_run(chapter: Chapter) -> list[Problem]:
     """The last quick run went well, is up to date, fetched nothing and took no undue time."""
-    if why := why_stale(chapter, "quick"):
-        return [Problem(chapter, 0, f"{why}; python -m src.book run {chapter}")]
-    result = read_result(chapter, "quick")
+    if why := why_stale(chapter.name, "quick"):
+        return [_problem(chapter, f"{why}; python -m src.book run {chapter.name}")]
+    result = read_result(chapter.name, "quick")
     found = []
     if result.data:
         names = ", ".join(data["name"] for data in result.data)
         found.append(f"the quick profile fetches data ({names}); it must need no network")
     if min(result.cpu_seconds, result.seconds) > _FAR_OVER_BUDGET * result.budget_s:
         found.append(f"took {result.seconds:.0f} s; its budget is {result.budget_s:g} s")
-    return [Problem(chapter, 0, what) for what in found]
+    return [_problem(chapter, what) for what in found]
 
 
-def check_text(chapter: str) -> list[Problem]:
+def check_text(chapter: Chapter) -> list[Problem]:
     """The last run printed what the reference says, numbers within tolerance."""
     page = _page(chapter)
-    if page is None or page_problems(page) or why_stale(chapter, "quick"):
+    if page is None or page_problems(page) or why_stale(chapter.name, "quick"):
         return []  # other gates say what is wrong
-    measurements = read_result(chapter, "quick").measurements
+    measurements = read_result(chapter.name, "quick").measurements
     reference = without_install_cell(notebooks.load(reference_file(chapter)))
-    differences = text_differences(reference, page, measured_words(chapter, measurements))
-    remedy = f"if it is meant: make accept CHAPTER={chapter}"
-    return [Problem(chapter, cell, f"{what}; {remedy}") for cell, what in differences]
+    differences = text_differences(reference, page, measured_words(chapter.name, measurements))
+    remedy = f"if it is meant: make accept CHAPTER={chapter.name}"
+    return [_problem(chapter, f"{what}; {remedy}", cell) for cell, what in differences]
 
 
 def measured_words(chapter: str, measurements: list[dict]) -> dict[str, str]:
@@ -215,20 +204,20 @@ def measured_words(chapter: str, measurements: list[dict]) -> dict[str, str]:
     return {old: new for old, new in words.items() if old and old != new}
 
 
-def check_ledger(chapter: str) -> list[Problem]:
+def check_ledger(chapter: Chapter) -> list[Problem]:
     """Each number lies within its claim's tolerance of the ledger, with the same verdict."""
     from src.book.evidence import ledger
 
-    if why_stale(chapter, "quick"):
+    if why_stale(chapter.name, "quick"):
         return []  # check_run says so
-    result = read_result(chapter, "quick")
-    told = ledger.compare(chapter, result.measurements)
-    return [Problem(chapter, 0, what.removeprefix(f"{chapter}: ")) for what in told]
+    result = read_result(chapter.name, "quick")
+    told = ledger.compare(chapter.name, result.measurements)
+    return [_problem(chapter, what.removeprefix(f"{chapter.name}: ")) for what in told]
 
 
 def check_names() -> list[Problem]:
     """Every chapter's file has a name that may stand in addresses and commands."""
-    return [Problem(repr(name), 0, notebooks.MISNAMED) for name in notebooks.misnamed()]
+    return [Problem(repr(name), 0, chapters.MISNAMED) for name in chapters.misnamed()]
 
 
 def check_catalogue() -> list[Problem]:
@@ -240,7 +229,7 @@ def check_catalogue() -> list[Problem]:
         catalogue.planned()
     except BookError as error:
         return [Problem("catalogue", 0, str(error))]
-    names = notebooks.chapters()
+    names = [chapter.name for chapter in chapters.select()]
     found = [
         Problem(name, 0, "no paper in data/papers names this chapter; add its entry")
         for name in names
@@ -255,7 +244,7 @@ def check_catalogue() -> list[Problem]:
     return found
 
 
-GATES: tuple[Callable[[str], list[Problem]], ...] = (
+GATES: tuple[Callable[[Chapter], list[Problem]], ...] = (
     check_source,
     check_pair,
     check_reference,
@@ -266,20 +255,24 @@ GATES: tuple[Callable[[str], list[Problem]], ...] = (
 )
 
 
-def reference_file(chapter: str) -> Path:
+def reference_file(chapter: Chapter) -> Path:
     """Return a chapter's committed notebook.
 
     Raises:
         BookError: if there is none.
     """
-    file = notebooks.chapter_file(chapter, ".ipynb")
-    if not file.exists():
-        raise BookError(f"{chapter}: no reference yet: make accept CHAPTER={chapter}")
-    return file
+    if not chapter.pair.exists():
+        name = chapter.name
+        raise BookError(f"{name}: no reference yet: make accept CHAPTER={name}")
+    return chapter.pair
 
 
-def _page(chapter: str) -> "NotebookNode | None":
-    return read_page(chapter) if paths.run_file(chapter, "quick").exists() else None
+def _page(chapter: Chapter) -> "NotebookNode | None":
+    return read_page(chapter.name) if paths.run_file(chapter.name, "quick").exists() else None
+
+
+def _problem(chapter: Chapter, what: str, cell: int = 0) -> Problem:
+    return Problem(chapter.name, cell, what)
 
 
 def _outputs(notebook: "NotebookNode") -> list[tuple[int, "NotebookNode"]]:
@@ -297,54 +290,3 @@ def _unstable(text: str) -> list[str]:
     if any(f"{place}/" in text for place in here):
         found.append("an absolute path")
     return list(dict.fromkeys(found))
-
-
-def _headings(notebook: "NotebookNode") -> list[tuple[int, str]]:
-    """Return (cell, what) for a missing or second title, and for levels that are skipped."""
-    found, previous, titles = [], 0, 0
-    for number, cell in enumerate(notebook.cells, start=1):
-        if cell.cell_type != "markdown":
-            continue
-        for mark in _HEADING.findall(_FENCED.sub("", cell.source)):
-            level = len(mark)
-            titles += level == 1
-            if level > previous + 1 and previous:
-                found.append((number, f"a heading of level {level} follows one of {previous}"))
-            previous = level
-    if not notebook.cells or not notebook.cells[0].source.startswith("# ") or titles != 1:
-        found.append((1, f"the first cell must start with the only # title ({titles} found)"))
-    return found
-
-
-def _lost_displays(notebook: "NotebookNode") -> list[tuple[int, str]]:
-    """Return (cell, what) for each table or source that nobody sees, as another line follows it."""
-    found = []
-    for number, cell in enumerate(notebook.cells, start=1):
-        if cell.cell_type != "code":
-            continue
-        try:
-            lines = ast.parse(cell.source).body
-        except SyntaxError:  # the run says so, with the place
-            continue
-        for line in lines[:-1]:
-            if isinstance(line, ast.Expr) and isinstance(line.value, ast.Call):
-                name = ast.unparse(line.value.func)
-                if name in _DISPLAYS:
-                    found.append((number, f"{name}(...) is not shown; only a cell's last line is"))
-    return found
-
-
-def _open_imports(notebook: "NotebookNode") -> list[tuple[int, str]]:
-    """Return (cell, what) for each cell that mostly imports and is not folded on the page."""
-    found = []
-    for number, cell in enumerate(notebook.cells, start=1):
-        if cell.cell_type != "code" or _FOLDING.intersection(cell.metadata.get("tags", [])):
-            continue
-        try:
-            lines = ast.parse(cell.source).body
-        except SyntaxError:  # the run says so, with the place
-            continue
-        imports = sum(isinstance(line, ast.Import | ast.ImportFrom) for line in lines)
-        if imports > len(lines) / 2:
-            found.append((number, 'it only imports: fold it with tags=["hide-input"]'))
-    return found

@@ -4,7 +4,7 @@ import re
 
 from src.book.acceptance.accept import write_ledger
 from src.book.execution import runner
-from src.book.notebook import notebooks, parameters
+from src.book.notebook import chapters
 from src.book.storage import paths
 from src.book.storage.errors import BookError, choose
 
@@ -14,7 +14,7 @@ _SEEDS = re.compile(r"(\d+)(?:-(\d+))?")
 
 
 def run_profile(
-    chapters: list[str] | None,
+    names: list[str] | None,
     profile: str,
     seeds: list[int] | None = None,
     *,
@@ -24,7 +24,7 @@ def run_profile(
     """Run a larger profile of chapters and write their ledger entries; return how each run went.
 
     Args:
-        chapters: their names; None for all that have the profile.
+        names: of the chapters; None for all that have the profile.
         profile: "cpu" or "gpu".
         seeds: the base seeds, from which a chapter derives those of its units; None for each
             chapter's own. A chapter's own seed writes the entry that the pages show; every other
@@ -36,13 +36,13 @@ def run_profile(
         BookError: for an unknown chapter or profile, or a chapter without the profile.
     """
     choose("profile of results", profile, ["cpu", "gpu"])
-    own = _own_seeds(chapters, profile)
+    own = _own_seeds(names, profile)
     outcomes = []
     for seed in [None] if seeds is None else seeds:
-        names = [name for name in own if seed in (None, own[name])]
-        if names:
-            outcomes += _run(names, profile, jobs=jobs, force=force)
-        if others := [name for name in own if name not in names]:
+        usual = [name for name in own if seed in (None, own[name])]
+        if usual:
+            outcomes += _run(usual, profile, jobs=jobs, force=force)
+        if others := [name for name in own if name not in usual]:
             print(f"seed {seed}:")
             out = paths.build_dir() / "runs" / profile / f"seed-{seed}"
             given = {"seed": seed}
@@ -83,25 +83,22 @@ def verdicts_by_seed(outcomes: list[runner.Outcome]) -> str:
     return runner.aligned(rows)
 
 
-def _own_seeds(chapters: list[str] | None, profile: str) -> dict[str, int | None]:
+def _own_seeds(asked: list[str] | None, profile: str) -> dict[str, int | None]:
     """Return the chapters that have the profile, with their own seeds.
 
     A chapter that cannot be read has None: its run says what is wrong, at no cost to the others.
     """
     found: dict[str, int | None] = {}
-    for name in chapters or notebooks.chapters():
+    for chapter in chapters.select(asked):
         try:
-            notebook = notebooks.read_chapter(name)
-            has = parameters.profiles(name, notebook)
+            if asked:
+                choose(f"profile of {chapter.name}", profile, chapter.profiles)
+            if profile in chapter.profiles:
+                found[chapter.name] = chapter.schema["seed"]
         except BookError:
-            if chapters:
+            if asked:
                 raise
-            found[name] = None
-            continue
-        if chapters:
-            choose(f"profile of {name}", profile, has)
-        if profile in has:
-            found[name] = parameters.schema(name, notebook)["seed"]
+            found[chapter.name] = None
     if not found:
         raise BookError(f"no chapter has a {profile} profile")
     return found

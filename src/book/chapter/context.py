@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from src.book.chapter import figures, series
+from src.book.chapter import figures, series, verdict_tables
 from src.book.chapter.tables import Table
 from src.book.evidence import catalogue, claims, ledger
-from src.book.evidence.statistics import NOT_TESTED
 from src.book.storage import events, machine, paths
 from src.book.storage.errors import BookError, choose
 from src.book.storage.files import write_atomically
@@ -104,15 +103,6 @@ class Run:
             "threads": torch.get_num_threads(),
             **({"gpu": machine.gpu()} if on_gpu else {}),
         }
-
-    def generator(self, *keys: int | str) -> torch.Generator:
-        """Return a CPU generator for one purpose, seeded by the run's seed and the keys.
-
-        Streams with different keys are independent of each other and of the order of the calls.
-        """
-        text = json.dumps([self.seed, *keys])
-        number = int.from_bytes(sha256(text.encode()).digest()[:8], "big") >> 1
-        return torch.Generator().manual_seed(number)
 
     def unit(self, name: str, function: Callable, *args: object, **kwargs: object) -> Any:
         """Return function(*args, **kwargs); the larger profiles keep it, so that they can resume.
@@ -234,57 +224,22 @@ class Run:
         """
         if paper is not None:
             choose(f"paper of {self.chapter}", paper, [p.id for p in self.papers])
-        rows = []
-        timing = ledger.read(self.chapter, "timing") or {}
-        bench = {(m["paper"], m["claim"]): m for m in timing.get("measurements", [])}
-        for entry, name, claim in self._claims():
-            if paper not in (None, entry.id):
-                continue
-            measured = self._judged(entry.id, name)
-            words = claims.describe(measured.judgement, measured.statistic, measured.unit)
-            verdict, key = measured.verdict, (entry.id, name)
-            if claim.kind == "timing" and key in bench:
-                words, verdict = f"{_numbers(bench[key])} (benchmark)", bench[key]["verdict"]
-            words = (words or measured.judgement.reason) + self._other_at_scale(*key, verdict)
-            lead = self._lead(entry.id) if paper is None else []
-            rows.append([*lead, name, claim.says, claim.paper, words, verdict])
-        lead = ["Paper"] if len(self.papers) > 1 and paper is None else []
-        header = [*lead, "Claim", "It says", "The paper reports", "We measured", "Verdict"]
-        return Table(header, rows, "verdict-table")
+        return verdict_tables.verdicts(self, paper)
 
     def verdict_words(self) -> None:
         """Print one line a claim: its name and the verdict's word (no numbers, no timing)."""
-        for paper, name, claim in self._claims():
-            if claim.kind != "timing":
-                print(*self._lead(paper.id), name, self._judged(paper.id, name).verdict)
+        verdict_tables.print_words(self)
 
     def at_scale(self) -> Table:
         """Return what the committed cpu and gpu runs and the benchmarks measured, by claim."""
-        rows = []
-        for profile in ("cpu", "gpu", "timing"):
-            entry, above = ledger.read(self.chapter, profile), ""
-            for m in (entry or {}).get("measurements", []):
-                if m["verdict"] == NOT_TESTED:
-                    continue
-                source = m.get("provenance") or entry["provenance"]
-                where = f"{source['device']}, {source['date']}"
-                where, above = ("" if where == above else where), where
-                rows.append(
-                    [*self._lead(m["paper"]), m["claim"], profile, _numbers(m), m["verdict"], where]
-                )
-            if entry is None and profile in self.profiles:
-                said = f"the {profile} profile has not been run yet"
-                rows.append([*[None] * len(self._lead("")), None, profile, said, None, None])
-        lead = ["Paper"] if len(self.papers) > 1 else []
-        where = "Device and date (blank: as above)"
-        header = [*lead, "Claim", "Profile", "Measured", "Verdict", where]
-        return Table(header, rows, "scale-table")
+        return verdict_tables.at_scale(self)
 
-    def _claims(self) -> list[tuple[catalogue.Paper, str, catalogue.Claim]]:
-        return [(p, name, claim) for p in self.papers for name, claim in p.claims.items()]
+    def judged(self, paper: str, name: str) -> claims.Measurement:
+        """Return a claim's measurement; a claim that this profile does not test says why.
 
-    def _judged(self, paper: str, name: str) -> claims.Measurement:
-        """Return a claim's measurement; a claim that this profile does not test says why."""
+        Raises:
+            BookError: if this profile must test the claim and it was not measured.
+        """
         if (paper, name) not in self._measured:
             entry = catalogue.claim(paper, name)
             if self.profile in entry.profiles and entry.kind != "timing":
@@ -293,20 +248,6 @@ class Run:
                 )
             self.measure(paper, name, [])
         return self._measured[paper, name]
-
-    def _other_at_scale(self, paper: str, claim: str, verdict: str) -> str:
-        """Return a pointer to the verdict of a larger profile, where it is another one."""
-        for profile in ledger.LARGER:
-            entry = ledger.read(self.chapter, profile) or {"measurements": []}
-            for m in entry["measurements"]:
-                same = (m["paper"], m["claim"]) == (paper, claim)
-                if same and m["verdict"] not in (NOT_TESTED, verdict):
-                    return f" (the {profile} profile says: {m['verdict']}; see At scale)"
-        return ""
-
-    def _lead(self, paper: str) -> list[str]:
-        """Return the paper's column, which only chapters of several papers need."""
-        return [paper] if len(self.papers) > 1 else []
 
 
 def _kept(file: Path) -> dict | None:
@@ -319,11 +260,6 @@ def _kept(file: Path) -> dict | None:
         return kept if whole and not changed_data(kept["data"]) else None
     except (FileNotFoundError, ValueError, AttributeError):
         return None
-
-
-def _numbers(measured: dict) -> str:
-    words = claims.describe_kept(measured)
-    return f"{words}; {measured['peer']}" if "peer" in measured else words
 
 
 def _source(profile: str, entry: dict) -> str:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from src.book.execution import kernel
 from src.book.execution.results import Result, RunFiles
-from src.book.notebook import notebooks, parameters
+from src.book.notebook import chapters, notebooks
 from src.book.storage import dependencies, events, locks
 from src.book.storage.errors import BookError, choose
 from src.book.storage.files import trouble
@@ -84,25 +84,23 @@ def execute(
         BookError: before anything is started, for an unknown chapter, profile or parameter, or a
             wrong type.
     """
-    source = notebooks.chapter_file(chapter)
-    limits = limits or limits_of(chapter, profile)
+    found = chapters.find(chapter)
+    limits = limits or limits_of(found, profile)
     files = RunFiles(chapter, profile, out)
     with locks.exclusive(files.of(".lock"), lambda who: say(f"{chapter}: waiting for {who}")):
         began = time.monotonic()
         # The checksums come first: what is edited from here on makes the run stale.
         inputs, modules = dependencies.inputs(chapter, profile), dependencies.modules(chapter)
-        notebook = notebooks.read_chapter(chapter)
-        asked = parameters.validate(chapter, notebook, {**(given or {}), "profile": profile})
-        declared = parameters.schema(chapter, notebook)
-        unusual = {k: v for k, v in asked.items() if k != "profile" and v != declared[k]}
+        asked = found.validate({**(given or {}), "profile": profile})
+        unusual = {k: v for k, v in asked.items() if k != "profile" and v != found.schema[k]}
         inputs["parameters"] = dependencies.parameter_text(unusual)
         aside = files.of(".models") if unusual else None
-        attempt = _Attempt(chapter, notebook, asked, limits, aside)
-        attempt.run(source.parent)
+        attempt = _Attempt(found, asked, limits, aside)
+        attempt.run(found.source.parent)
         result = Result(
             chapter,
             profile,
-            seed=asked.get("seed", declared["seed"]),
+            seed=asked.get("seed", found.schema["seed"]),
             parameters=unusual,
             budget_s=limits.budget_s,
             startup_seconds=round(attempt.first_cell - began, 2),
@@ -115,7 +113,7 @@ def execute(
         return files.keep(result, attempt.executed, attempt.log)
 
 
-def limits_of(chapter: str, profile: str) -> Limits:
+def limits_of(chapter: chapters.Chapter, profile: str) -> Limits:
     """Return a chapter's limits: the profile's, for several papers twice the quick profile's time.
 
     `BOOK_LIMIT_S` and `BOOK_MEMORY_GIB` take the place of the profile's.
@@ -124,7 +122,7 @@ def limits_of(chapter: str, profile: str) -> Limits:
         BookError: listing the valid profiles, or if a variable is not a number above 0.
     """
     limits = PROFILES[choose("profile", profile, list(PROFILES))]
-    if profile == "quick" and len(dependencies.papers_of(chapter)) > 1:
+    if profile == "quick" and len(chapter.papers) > 1:
         limits = replace(limits, budget_s=2 * limits.budget_s, limit_s=2 * limits.limit_s)
     return replace(
         limits,
@@ -160,15 +158,14 @@ class _Attempt:
 
     def __init__(
         self,
-        chapter: str,
-        notebook: "NotebookNode",
+        chapter: chapters.Chapter,
         asked: dict,
         limits: Limits,
         models: Path | None,
     ) -> None:
-        self.chapter, self.source, self.asked, self.limits = chapter, notebook, asked, limits
+        self.chapter, self.asked, self.limits = chapter, asked, limits
         self.models = models  # the folder for the weights that it trains; None for the book's
-        self.executed: NotebookNode = notebook
+        self.executed: NotebookNode = chapter.notebook
         self.first_cell = self.last_cell = time.monotonic()
         self.begun = 0  # code cells of the source that were begun
         self.imports: dict[str, float] = {}  # what it took until the run context was there
@@ -231,7 +228,7 @@ class _Attempt:
                 }
 
         papermill.execute_notebook(
-            self.source,
+            self.chapter.notebook,
             None,  # papermill writes nothing: a page is written once, at the end, in one step
             parameters=self.asked,
             kernel_name="python3",
@@ -287,14 +284,14 @@ class _Attempt:
     def _failed(self, failure: str, reason: str) -> dict[str, object]:
         number, code = self._cell()
         where = f"cell {number}: {code}" if number else "before the first cell"
-        self.log = f"{self.chapter}, {where}\n{reason}\n\n{self.log}"
+        self.log = f"{self.chapter.name}, {where}\n{reason}\n\n{self.log}"
         return {"status": "failed", "failure": failure, "reason": reason, "cell": number}
 
     def _cell(self) -> tuple[int, str]:
         """Return where the run is: the cell's number in the source and its first line."""
         code = [
             (number, cell.source.strip())
-            for number, cell in enumerate(self.source.cells, start=1)
+            for number, cell in enumerate(self.chapter.notebook.cells, start=1)
             if cell.cell_type == "code" and cell.source.strip()
         ]
         number, text = code[self.begun - 1] if self.begun else (0, "")

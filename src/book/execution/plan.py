@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from src.book.execution.execute import PROFILES, Limits, limits_of
 from src.book.execution.results import Result, read_result, why_stale
 from src.book.execution.runner import Outcome
-from src.book.notebook import notebooks, parameters
+from src.book.notebook.chapters import Chapter, select
 from src.book.storage.errors import BookError, choose
 
 # Beyond the kernel's limit: the process that watches it, so that its word comes before the
@@ -45,12 +45,12 @@ def plan(profile: str) -> list[Planned]:
         BookError: for an unknown profile, one that no chapter has, or a chapter that is not valid.
     """
     return [
-        Planned(name, profile, why_stale(name, profile), *resources(name, profile))
-        for name in chapters_with(profile)
+        Planned(c.name, profile, why_stale(c.name, profile), *resources(c, profile))
+        for c in chapters_with(profile)
     ]
 
 
-def resources(chapter: str, profile: str) -> tuple[int, dict[str, int]]:
+def resources(chapter: Chapter, profile: str) -> tuple[int, dict[str, int]]:
     """Return the processor cores and the scheduler's resources for a run.
 
     Where `BOOK_BUDGET_S` makes the larger profiles stop in time, their jobs ask for no more.
@@ -75,21 +75,17 @@ def asked_of_a_scheduler(limits: Limits) -> dict[str, int]:
     return {**asked, **({"gpu": limits.gpus} if limits.gpus else {})}
 
 
-def chapters_with(profile: str) -> list[str]:
+def chapters_with(profile: str) -> list[Chapter]:
     """Return the chapters that have a profile.
 
     Raises:
         BookError: for an unknown profile, or one that no chapter has.
     """
     choose("profile", profile, list(PROFILES))
-    names = [
-        name
-        for name in notebooks.chapters()
-        if profile in parameters.profiles(name, notebooks.read_chapter(name))
-    ]
-    if not names:
+    found = [chapter for chapter in select() if profile in chapter.profiles]
+    if not found:
         raise BookError(f"no chapter has a {profile} profile")
-    return names
+    return found
 
 
 def as_json(runs: list[Planned]) -> str:
@@ -109,7 +105,7 @@ def look(profile: str, chapters: list[str] | None = None) -> list[Outcome]:
         States "ok" (it stands), "failed", "incomplete", and "not run" (never, or not since
         something changed).
     """
-    known = chapters_with(profile)
+    known = [chapter.name for chapter in chapters_with(profile)]
     names = known if chapters is None else [choose("chapter", c, known) for c in chapters]
     return [_outcome(name, profile) for name in names]
 

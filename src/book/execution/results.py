@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, get_origin
 
-from src.book.notebook import notebooks
+from src.book.notebook import chapters, notebooks
 from src.book.storage import dependencies, paths
 from src.book.storage.files import trouble, write_atomically
 
@@ -201,7 +201,7 @@ def read_page(chapter: str, profile: str = "quick") -> "NotebookNode":
     )
     code = result.inputs.get("code") if result else None
     if code and code == dependencies.chapter_code(chapter):
-        return notebooks.with_outputs(notebooks.read_chapter(chapter), executed)
+        return notebooks.with_outputs(chapters.find(chapter).notebook, executed)
     return executed
 
 

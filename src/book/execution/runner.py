@@ -9,7 +9,7 @@ from pathlib import Path
 
 from src.book.execution import pool, progress
 from src.book.execution.results import INCOMPLETE_STATUS, Result, read_result, why_stale
-from src.book.notebook import notebooks
+from src.book.notebook.chapters import select
 from src.book.storage import locks, paths
 from src.book.storage.errors import BookError, choose
 from src.book.storage.one_look import one_look
@@ -54,8 +54,7 @@ def run(
     from src.book.execution.execute import PROFILES
 
     choose("profile", profile, list(PROFILES))
-    known = notebooks.chapters()
-    names = known if chapters is None else [choose("chapter", c, known) for c in chapters]
+    names = [chapter.name for chapter in select(chapters)]
     folder = out or paths.build_dir() / "runs" / profile
     with locks.exclusive(folder / ".lock", lambda who: report(f"waiting for another run ({who})")):
         # Looked at under the lock: another run may just have made them up to date.

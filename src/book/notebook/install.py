@@ -10,7 +10,7 @@ import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.book.notebook import notebooks, repository
+from src.book.notebook import chapters, notebooks, repository
 from src.book.storage.files import write_atomically
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def refresh() -> list[Path]:
     Nothing is run: the cell does nothing where references are made, and so changes no output.
     """
     changed = []
-    for chapter in notebooks.chapters():
-        file = notebooks.chapter_file(chapter, ".ipynb")
+    for chapter in chapters.select():
+        file = chapter.pair
         if file.exists():
             text = notebooks.dumps(with_install_cell(notebooks.load(file)))
             if text != file.read_text(encoding="utf-8"):

@@ -1,4 +1,4 @@
-"""Chapters as notebooks: read from their source, cleaned after a run, compared with their pair.
+"""Notebooks of chapters: read from their source, cleaned after a run, compared with their pair.
 
 The `.py` (jupytext's percent format) is the source. Every notebook written here is byte-identical
 when it is made again: cell ids are derived from the source, and nothing of the run but its outputs
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.book.storage import paths
-from src.book.storage.errors import BookError, choose
-from src.book.storage.files import read_text, unfinished_merge
+from src.book.storage.errors import BookError
+from src.book.storage.files import unfinished_merge
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -31,41 +31,7 @@ METADATA = {
 }
 # What papermill adds to a notebook, and what no page should show.
 _ADDED_BY_PAPERMILL = {"injected-parameters", "papermill-error-cell-tag"}
-_NAME = re.compile(r"[a-z0-9_]+/[a-z0-9_]+")
-MISNAMED = "is no chapter and is not run; rename it in lower-case words joined by underscores"
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-
-
-def chapters() -> list[str]:
-    """Return the names of all chapters, such as "foundations/transformer", sorted.
-
-    A file whose name could not safely stand in an address or a command is none: see `misnamed`.
-    """
-    return [name for name in _files() if _NAME.fullmatch(name)]
-
-
-def misnamed() -> list[str]:
-    """Return the files that are not taken for chapters because of their names."""
-    return [f"chapters/{name}.py" for name in _files() if not _NAME.fullmatch(name)]
-
-
-def chapter_file(chapter: str, suffix: str = ".py") -> Path:
-    """Return a chapter's source, or with suffix ".ipynb" the committed notebook beside it.
-
-    Raises:
-        BookError: listing the valid chapters if there is no such chapter.
-    """
-    choose("chapter", chapter, chapters())
-    return paths.chapters_dir() / f"{chapter}{suffix}"
-
-
-def read_chapter(chapter: str) -> "NotebookNode":
-    """Return the notebook of a chapter's source: no outputs, ids derived from the cells.
-
-    Raises:
-        BookError: if there is no such chapter, or its source cannot be read.
-    """
-    return read_source(read_text(chapter_file(chapter)))
 
 
 def read_source(text: str) -> "NotebookNode":
@@ -228,12 +194,6 @@ def errors(notebook: "NotebookNode") -> list[tuple[int, str]]:
 def without_colour(text: str) -> str:
     """Return a text without a terminal's colour codes."""
     return _ANSI.sub("", text)
-
-
-def _files() -> list[str]:
-    folder = paths.chapters_dir()
-    files = (f for f in folder.glob("*/*.py") if f.is_file() and not f.name.startswith("."))
-    return sorted(f.relative_to(folder).with_suffix("").as_posix() for f in files)
 
 
 def _kept_metadata(metadata: dict) -> "NotebookNode":

@@ -18,7 +18,7 @@ from pathlib import Path
 from subprocess import PIPE, STDOUT
 
 from src.book.evidence import catalogue
-from src.book.notebook import notebooks
+from src.book.notebook.chapters import select
 from src.book.notebook.repository import version
 from src.book.notebook.titles import chapter_title
 from src.book.site.htmlcheck import check_html, images_shown
@@ -238,7 +238,7 @@ def _shape(staged: Staged) -> str:
 
 
 def _titles(staged: Staged) -> list[list[str]]:
-    titles = [[chapter, chapter_title(chapter)] for chapter in notebooks.chapters()]
+    titles = [[chapter.name, chapter_title(chapter.name)] for chapter in select()]
     for name in staged.files:
         if name.endswith(".md"):
             text = (staged.folder / name).read_text(encoding="utf-8")

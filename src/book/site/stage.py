@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from src.book.chapter.source import APART
 from src.book.execution.results import read_page, read_result
 from src.book.notebook import notebooks, outputs
+from src.book.notebook.chapters import Chapter, select
 from src.book.notebook.install import without_install_cell
 from src.book.notebook.titles import chapter_title
 from src.book.storage import dependencies, paths
@@ -62,7 +63,7 @@ def stage() -> Staged:
     folder = paths.build_dir() / "stage"
     contents = {f.relative_to(paths.root()).as_posix(): _checked(f) for f in _copied()}
     made_from, problems = {}, []
-    for chapter in notebooks.chapters():
+    for chapter in [found.name for found in select()]:
         notebook, made_from[chapter], broken = _page(chapter)
         contents[f"chapters/{chapter}.ipynb"] = notebooks.dumps(notebook).encode()
         problems += [f"{chapter}: {what}" for what in broken]
@@ -151,11 +152,11 @@ def _page(chapter: str) -> tuple["NotebookNode", str, list[str]]:
 def _best(chapter: str) -> tuple["NotebookNode", str, list[str]]:
     """Return the first of a chapter's notebooks that can be read, its kind, and what cannot."""
     run = paths.run_file(chapter, "quick")
-    reference = notebooks.chapter_file(chapter, ".ipynb")
+    reference = Chapter(chapter).pair
     kinds = {
         _RUN: (run.exists(), lambda: read_page(chapter)),
         _REFERENCE: (reference.exists(), lambda: without_install_cell(notebooks.load(reference))),
-        _SOURCE: (True, lambda: notebooks.read_chapter(chapter)),
+        _SOURCE: (True, lambda: Chapter(chapter).notebook),
     }
     broken = []
     for kind, (exists, read) in kinds.items():

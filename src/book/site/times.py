@@ -2,7 +2,7 @@
 
 from src.book.execution.results import Result, read_result
 from src.book.execution.runner import aligned
-from src.book.notebook import notebooks
+from src.book.notebook.chapters import select
 from src.book.site import page_times
 
 _HEADER = ("chapter", "start-up", "imports", "compute", "rendering", "CPU", "of which overhead")
@@ -14,7 +14,7 @@ def table(profile: str) -> str:
     It has the seconds of every chapter whose last run in the profile went well.
     """
     pages = page_times.load()
-    results = [read_result(chapter, profile) for chapter in notebooks.chapters()]
+    results = [read_result(chapter.name, profile) for chapter in select()]
     found = {r.chapter: _seconds(r, pages) for r in results if r and r.status == "ok"}
     if not found:
         return f"no chapter has been run in the {profile} profile yet: make book"

@@ -14,7 +14,7 @@ from src.book.evidence import ledger
 from src.book.evidence.claims import describe_kept
 from src.book.execution import runner
 from src.book.execution.results import read_result
-from src.book.notebook import notebooks
+from src.book.notebook import chapters
 from src.book.storage import paths
 from src.book.storage.errors import BookError
 from tests.book.toy_book import ToyBook
@@ -25,13 +25,16 @@ def tell(**event):
     with open(os.environ["BOOK_RECORD"], "a") as stream:
         stream.write(json.dumps(event) + "\\n")
 value = 0.5
-tell(event="measure", paper="one", claim="C1", verdict="supported", n=5, estimate=value,
-     low=value - 0.1, high=value + 0.1, samples=[value] * 5, statistic="mean", unit="seed")
+about = {"paper": "one", "claim": "C1", "verdict": "supported", "n": 5, "unit": "seed"}
+tell(event="measure", estimate=value, low=value - 0.1, high=value + 0.1,
+     samples=[value] * 5, statistic="mean", **about)
 """
 FIGURE = """
 from IPython.display import display
-about = {"name": "curve", "caption": "A curve.", "alt": "A curve that rises from left to right."}
-display({"image/png": "aGk=", "text/plain": "[figure]"}, metadata={"book": about}, raw=True)
+about = {"name": "curve", "caption": "A curve."}
+about["alt"] = "A curve that rises from left to right."
+data = {"image/png": "aGk=", "text/plain": "[figure]"}
+display(data, metadata={"book": about}, raw=True)
 """
 NAME = "foundations/one"
 
@@ -71,7 +74,7 @@ def edit(file, change):
 
 
 def reference():
-    return notebooks.chapter_file(NAME, ".ipynb")
+    return chapters.find(NAME).pair
 
 
 def page():
@@ -110,7 +113,9 @@ def test_an_error_in_a_reference_or_page(good, capsys):
     assert main(["check"]) == 1
     assert "E: no" in capsys.readouterr().out
     edit(page(), plant)
-    assert [str(p) for p in gates.check_page(NAME)] == [f"{NAME}, cell 6: shows an error: E: no"]
+    assert [str(p) for p in gates.check_page(chapters.find(NAME))] == [
+        f"{NAME}, cell 6: shows an error: E: no"
+    ]
 
 
 def test_a_stripped_reference(good):
@@ -293,15 +298,22 @@ def test_a_cell_that_only_imports_is_folded(good):
     assert 'cell 7: it only imports: fold it with tags=["hide-input"]' in found[0]
 
 
+def test_code_that_a_page_would_cut_off_is_found(good):
+    file = good.root / f"chapters/{NAME}.py"
+    file.write_text(f"{file.read_text()}\n# %%\nx = {'1' * 84}\n\n# %%\nx = {'1' * 85}\n")
+    found = [p for p in problems() if "columns" in p]
+    assert found == [f"{NAME}, cell 8: a line of code has 89 columns; a page shows 88"]
+
+
 def test_a_topic_chapter_may_hold_more_but_not_any_amount(good, monkeypatch):
     good.chapter(NAME, MEASURE, FIGURE, "print('x' * 101_000)")
     runner.run()
     accept()
-    assert gates.check_reference(NAME)
-    monkeypatch.setattr(gates.dependencies, "papers_of", lambda _: ["one", "another"])
-    assert gates.check_reference(NAME) == []
+    assert gates.check_reference(chapters.find(NAME))
+    monkeypatch.setattr(chapters.dependencies, "papers_of", lambda _: ["one", "another"])
+    assert gates.check_reference(chapters.find(NAME)) == []
     monkeypatch.setattr(gates, "MORE_A_PAPER", 1_000)
-    [problem] = gates.check_reference(NAME)
+    [problem] = gates.check_reference(chapters.find(NAME))
     assert "more than 101 kB; print less" in problem.what
 
 

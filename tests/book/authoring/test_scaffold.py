@@ -10,7 +10,7 @@ import pytest
 
 from src.book.authoring import scaffold
 from src.book.evidence import catalogue
-from src.book.notebook import notebooks
+from src.book.notebook import chapters
 from src.book.notebook.titles import chapter_title
 from src.book.storage.errors import BookError
 from tests.conftest import REPOSITORY
@@ -62,7 +62,7 @@ def test_a_title_stays_a_title_whatever_it_holds(tree, several):
     (tree / "data/papers/planned.jsonl").write_text(text)
     scaffold.new("gnn", "odd")
     assert catalogue.paper("odd").title == title
-    notebook = notebooks.read_chapter("gnn/odd")
+    notebook = chapters.find("gnn/odd").notebook
     [heading] = [c for c in notebook.cells if "Is " in c.source.split("\n")[0]][:1]
     assert heading.cell_type == "markdown" and r"\<script>1\</script>" in heading.source
     if not several:

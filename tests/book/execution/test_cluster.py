@@ -16,6 +16,7 @@ from src.book.__main__ import main
 from src.book.execution import plan
 from src.book.execution.execute import PROFILES, execute
 from src.book.execution.results import read_result, why_stale
+from src.book.notebook.chapters import find
 from src.book.site.pages import DIRECTIVES
 from src.book.storage import paths
 from src.book.storage.errors import BookError
@@ -99,14 +100,14 @@ def test_the_plan_says_what_is_out_of_date_and_who_has_the_profile(toys, capsys)
 
 def test_a_job_that_stops_in_time_asks_for_no_more(toys, monkeypatch):
     toys.chapter("toys/one", "1")
-    before = plan.resources("toys/one", "quick")
+    before = plan.resources(find("toys/one"), "quick")
     monkeypatch.setenv("BOOK_BUDGET_S", "2400")
     # The last unit begins at 40 minutes at the latest, and may take a quarter of an hour.
-    assert plan.resources("toys/one", "cpu")[1]["runtime"] == 60
-    assert plan.resources("toys/one", "quick") == before
+    assert plan.resources(find("toys/one"), "cpu")[1]["runtime"] == 60
+    assert plan.resources(find("toys/one"), "quick") == before
     monkeypatch.setenv("BOOK_BUDGET_S", "40 min")
     with pytest.raises(BookError, match="must be a number of seconds, not '40 min'"):
-        plan.resources("toys/one", "cpu")
+        plan.resources(find("toys/one"), "cpu")
 
 
 def test_the_page_shows_the_limits_of_the_code():

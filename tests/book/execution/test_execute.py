@@ -16,7 +16,7 @@ from src.book.execution import kernel
 from src.book.execution import results as kept
 from src.book.execution.execute import PROFILES, execute
 from src.book.execution.results import read_result, why_stale
-from src.book.notebook import notebooks
+from src.book.notebook import chapters, notebooks
 from src.book.storage import paths
 from src.book.storage.errors import BookError
 
@@ -59,7 +59,7 @@ def test_a_run_leaves_a_page_and_a_result(toys):
     page = notebooks.load(files(name, ".ipynb"))
     assert "0 2.5 toys\n" in page.cells[3].outputs[0].text
     assert page.cells[4].outputs[0].text == "1 0\n"
-    assert [c.source for c in page.cells] == [c.source for c in notebooks.read_chapter(name).cells]
+    assert [c.source for c in page.cells] == [c.source for c in chapters.find(name).notebook.cells]
     assert notebooks.unexecuted(page) == []
     assert not files(name, ".log").exists()
     assert_nothing_left_running()
@@ -239,10 +239,10 @@ def test_a_full_disk_costs_only_the_new_page(toys, monkeypatch):
 def test_a_chapter_of_several_papers_may_take_twice_as_long(toys):
     name = toys.chapter("foundations/one")
     toys.paper("a", name)
-    assert executor.limits_of(name, "quick") == QUICK
+    assert executor.limits_of(chapters.find(name), "quick") == QUICK
     toys.paper("b", name)
-    assert executor.limits_of(name, "quick").budget_s == 2 * QUICK.budget_s
-    assert executor.limits_of(name, "cpu") == PROFILES["cpu"]
+    assert executor.limits_of(chapters.find(name), "quick").budget_s == 2 * QUICK.budget_s
+    assert executor.limits_of(chapters.find(name), "cpu") == PROFILES["cpu"]
 
 
 def test_a_long_temporary_folder_does_not_break_the_sockets(toys, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from src.book.__main__ import main
 from src.book.acceptance import gates
-from src.book.notebook import install, notebooks, repository
+from src.book.notebook import chapters, install, notebooks, repository
 from src.book.site import stage
 
 ADDRESS = "https://github.com/owner/name"
@@ -23,17 +23,18 @@ def pair(toys):
     """The committed notebook of a toy chapter, without install cell, as an earlier book left it."""
     (toys.root / "_config.yml").write_text(CONFIG)
     toys.chapter(NAME, "6 * 7")
-    notebook = notebooks.read_chapter(NAME)
+    notebook = chapters.find(NAME).notebook
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for count, cell in enumerate(code, start=1):
         cell.execution_count = count
-    file = notebooks.chapter_file(NAME, ".ipynb")
+    file = chapters.find(NAME).pair
     file.write_text(notebooks.dumps(notebook), encoding="utf-8")
     return file
 
 
 def problems():
-    return [p.what for gate in (gates.check_pair, gates.check_reference) for p in gate(NAME)]
+    both, chapter = (gates.check_pair, gates.check_reference), chapters.find(NAME)
+    return [problem.what for gate in both for problem in gate(chapter)]
 
 
 def test_configure_writes_the_cell_and_nothing_else(pair, capsys):
@@ -49,7 +50,7 @@ def test_configure_writes_the_cell_and_nothing_else(pair, capsys):
     assert cell.execution_count == 1 and cell.outputs == []
     assert problems() == []
     assert install.refresh() == [], "a second time changes nothing"
-    assert "google.colab" not in notebooks.chapter_file(NAME).read_text()
+    assert "google.colab" not in chapters.find(NAME).source.read_text()
 
 
 def test_a_missing_or_old_cell_is_found(pair):
@@ -69,7 +70,7 @@ def test_a_missing_or_old_cell_is_found(pair):
 
 def test_the_cell_never_gets_into_the_source(pair):
     install.refresh()
-    source = notebooks.chapter_file(NAME)
+    source = chapters.find(NAME).source
     source.write_text(source.read_text() + '\n# %% tags=["install", "remove-cell"]\nimport sys\n')
     assert problems() == ["the .py holds the install cell of its .ipynb; delete it there"]
 
@@ -80,7 +81,7 @@ def test_pages_do_not_have_the_cell(pair, toys, monkeypatch):
     folder = stage.stage().folder
     page = notebooks.load(folder / f"chapters/{NAME}.ipynb")
     assert not [cell for cell in page.cells if install.is_install_cell(cell)]
-    assert len(page.cells) == len(notebooks.read_chapter(NAME).cells)
+    assert len(page.cells) == len(chapters.find(NAME).notebook.cells)
 
 
 @pytest.mark.parametrize("in_colab", [False, True])

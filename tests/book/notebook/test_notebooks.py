@@ -5,7 +5,7 @@ import json
 import pytest
 from nbformat import from_dict
 
-from src.book.notebook import notebooks, parameters, references
+from src.book.notebook import chapters, notebooks, references
 from src.book.storage.errors import BookError
 
 
@@ -33,7 +33,7 @@ def display(**data):
 
 def test_reading_is_deterministic_and_ids_come_from_the_source(toys):
     name = toys.chapter("toys/one", "x = 1", "x = 1", "x = 2")
-    first, second = notebooks.read_chapter(name), notebooks.read_chapter(name)
+    first, second = chapters.find(name).notebook, chapters.find(name).notebook
     assert notebooks.dumps(first) == notebooks.dumps(second)
     ids = [cell.id for cell in first.cells]
     assert len(set(ids)) == len(ids)
@@ -47,9 +47,9 @@ def test_chapters_are_listed_and_unknown_ones_name_the_valid(toys):
     toys.chapter("toys/two")
     toys.chapter("toys/one")
     (toys.root / "chapters/TEMPLATE.py").write_text("")
-    assert notebooks.chapters() == ["toys/one", "toys/two"]
+    assert [c.name for c in chapters.select()] == ["toys/one", "toys/two"]
     with pytest.raises(BookError, match=r"unknown chapter 'toys/on'; valid: toys/one, toys/two"):
-        notebooks.read_chapter("toys/on")
+        chapters.find("toys/on")
 
 
 def test_a_faulty_header_says_so(toys):
@@ -57,7 +57,7 @@ def test_a_faulty_header_says_so(toys):
         "toys/one", header="# ---\n# jupyter:\n#   kernelspec:\n#     name: p\n# ---\n"
     )
     with pytest.raises(BookError, match=r"header with chapters/TEMPLATE\.py"):
-        notebooks.read_chapter(name)
+        chapters.find(name).notebook
 
 
 def test_a_file_that_is_no_notebook_says_so(tmp_path):
@@ -71,7 +71,7 @@ def test_a_file_that_is_no_notebook_says_so(tmp_path):
 
 
 def test_what_is_written_is_read_back(toys, tmp_path):
-    made = notebooks.read_chapter(toys.chapter("toys/one", "print(1)\nprint(2)"))
+    made = chapters.find(toys.chapter("toys/one", "print(1)\nprint(2)")).notebook
     (tmp_path / "a.ipynb").write_text(notebooks.dumps(made))
     assert notebooks.load(tmp_path / "a.ipynb") == made
 
@@ -98,13 +98,13 @@ def test_cleaning_drops_what_differs_from_run_to_run():
 
 def test_a_pair_is_compared_by_content(toys):
     name = toys.chapter("toys/one", "x = 1")
-    source = notebooks.read_chapter(name)
-    assert notebooks.source_differences(source, notebooks.read_chapter(name)) == []
+    source = chapters.find(name).notebook
+    assert notebooks.source_differences(source, chapters.find(name).notebook) == []
     for field, value in (("source", "x = 2"), ("metadata", {"tags": ["a"]}), ("id", "other")):
-        pair = notebooks.read_chapter(name)
+        pair = chapters.find(name).notebook
         pair.cells[-1][field] = value
         assert field in notebooks.source_differences(source, pair)[0]
-    pair = notebooks.read_chapter(name)
+    pair = chapters.find(name).notebook
     pair.cells.pop()
     assert "cells in the .py" in notebooks.source_differences(source, pair)[-1]
 
@@ -113,15 +113,22 @@ HEAD = '# %% [markdown]\n# # T\n\n# %% tags=["parameters"]\n'
 SIZES = '\n# %%\nSIZES = {"quick": {"n": (1, 2)}, "cpu": {}}\n'
 
 
-def read(text):
-    return notebooks.read_source(HEAD + text + SIZES)
+@pytest.fixture
+def read(toys):
+    """Make a chapter "toys/c" of the text of its parameters cell, or of a whole source."""
+
+    def make(cell="", source=None):
+        toys.chapter("toys/c", header=HEAD + cell + SIZES if source is None else source)
+        return chapters.find("toys/c")
+
+    return make
 
 
-def test_parameters_are_checked_and_converted():
+def test_parameters_are_checked_and_converted(read):
     made = read('profile = "quick"\nseed = 0\nrate: float = 0.1\nfast = True\nsteps = [1]')
-    assert parameters.profiles("c", made) == ["quick", "cpu"]
+    assert made.profiles == ["quick", "cpu"]
     given = {"seed": "3", "rate": "2", "fast": "false", "steps": "[4]", "profile": "cpu"}
-    checked = parameters.validate("c", made, given)
+    checked = made.validate(given)
     assert checked == {"seed": 3, "rate": 2.0, "fast": False, "steps": [4], "profile": "cpu"}
     assert type(checked["rate"]) is float
 
@@ -129,17 +136,17 @@ def test_parameters_are_checked_and_converted():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"sed": 1}, "unknown parameter of c 'sed'; valid: profile, seed, fast"),
+        ({"sed": 1}, "unknown parameter of toys/c 'sed'; valid: profile, seed, fast"),
         ({"seed": "1.5"}, "seed must be a whole number, not '1.5'"),
         ({"seed": True}, "seed must be a whole number, not True"),
         ({"fast": "maybe"}, "fast must be true or false"),
-        ({"profile": "huge"}, "unknown profile of c 'huge'; valid: quick, cpu"),
+        ({"profile": "huge"}, "unknown profile of toys/c 'huge'; valid: quick, cpu"),
     ],
 )
-def test_wrong_parameters_name_the_valid(given, message):
+def test_wrong_parameters_name_the_valid(read, given, message):
     made = read('profile = "quick"\nseed = 0\nfast = False')
     with pytest.raises(BookError, match=message):
-        parameters.validate("c", made, given)
+        made.validate(given)
 
 
 @pytest.mark.parametrize(
@@ -151,16 +158,16 @@ def test_wrong_parameters_name_the_valid(given, message):
         ('profile = "quick"\nseed = (', "syntax error"),
     ],
 )
-def test_a_faulty_parameters_cell_says_so(cell, message):
+def test_a_faulty_parameters_cell_says_so(read, cell, message):
     with pytest.raises(BookError, match=message.replace("(", r"\(")):
-        parameters.schema("c", read(cell))
+        read(cell).schema
 
 
-def test_missing_parameters_and_sizes_say_so():
+def test_missing_parameters_and_sizes_say_so(read):
     with pytest.raises(BookError, match="0 cells are tagged parameters"):
-        parameters.schema("c", notebooks.read_source("# %%\nx = 1\n"))
+        read(source="# %%\nx = 1\n").schema
     with pytest.raises(BookError, match="no literal dictionary SIZES"):
-        parameters.profiles("c", notebooks.read_source("# %%\nSIZES = make()\n"))
+        read(source="# %%\nSIZES = make()\n").profiles
 
 
 def test_a_reference_holds_text_only():

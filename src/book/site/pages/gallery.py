@@ -9,7 +9,7 @@ from pathlib import Path
 
 from src.book.evidence import catalogue
 from src.book.evidence.catalogue import Paper
-from src.book.notebook import notebooks
+from src.book.notebook.chapters import select
 from src.book.site.pages.evidence import of_paper
 from src.book.site.pages.markup import Link, Section, beside, paragraphs, render
 from src.book.storage import paths
@@ -86,10 +86,10 @@ def _chapters() -> list[str]:
     """Return the chapters that have a page: all on the stage, else those with a reference."""
     order = list(catalogue.PARTS)
     known = [
-        chapter
-        for chapter in notebooks.chapters()
-        if chapter.split("/")[0] in order
-        and (_staged(chapter).exists() or notebooks.chapter_file(chapter, ".ipynb").exists())
+        chapter.name
+        for chapter in select()
+        if chapter.name.split("/")[0] in order
+        and (_staged(chapter.name).exists() or chapter.pair.exists())
     ]
     return sorted(known, key=lambda c: (order.index(c.split("/")[0]), c))
 
