@@ -23,7 +23,7 @@ from benchmarks.ratios import Measured, Ratio, column, in_turn, report
 from src.common.graphs.graph import Graph
 from src.common.graphs.public_sets import load_graph
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings
-from src.network_embedding.random_walks.fastrp import FastRPSettings, fastrp
+from src.network_embedding.random_walks.factorisation.fastrp import FastRPSettings, fastrp
 from src.network_embedding.random_walks.line import EdgeDraws, apply_block
 from src.network_embedding.random_walks.skip_gram import train_walks
 from src.network_embedding.random_walks.walks import uniform_walks

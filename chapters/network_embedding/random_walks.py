@@ -49,10 +49,7 @@ from src.network_embedding.random_walks import (
     anonymous_walks,
     attribute_information,
     core_embedding,
-    fastrp,
     graph_autoencoders,
-    graphlets,
-    hope,
     irwe,
     line,
     musae,
@@ -83,15 +80,18 @@ from src.network_embedding.random_walks.experiments import orbits as orbit_exper
 from src.network_embedding.random_walks.experiments import (
     restore as restore_experiments,
 )
-from src.network_embedding.random_walks.fastrp import FastRPSettings
-from src.network_embedding.random_walks.figures import draw_comparison, draw_graphs
-from src.network_embedding.random_walks.line import LineSettings
-from src.network_embedding.random_walks.orbit_adjacency import orbit_adjacencies
-from src.network_embedding.random_walks.pointwise_factorisation import (
+from src.network_embedding.random_walks.factorisation import fastrp, graphlets, hope
+from src.network_embedding.random_walks.factorisation.fastrp import FastRPSettings
+from src.network_embedding.random_walks.factorisation.orbit_adjacency import (
+    orbit_adjacencies,
+)
+from src.network_embedding.random_walks.factorisation.pointwise_factorisation import (
     factorise,
     ppmi,
     walk_cooccurrence,
 )
+from src.network_embedding.random_walks.figures import draw_comparison, draw_graphs
+from src.network_embedding.random_walks.line import LineSettings
 from src.network_embedding.random_walks.skip_gram import SkipGramSettings
 from src.network_embedding.random_walks.sources import labelled_graph, role_graph
 from src.network_embedding.random_walks.walks import uniform_walks

@@ -18,9 +18,20 @@ from src.common.training.loop import TrainingSettings
 from src.common.training.streams import stream
 from src.network_embedding.random_walks import core_embedding
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings, deepwalk
-from src.network_embedding.random_walks.fastrp import FastRPSettings, fastrp
+from src.network_embedding.random_walks.factorisation.fastrp import (
+    FastRPSettings,
+    fastrp,
+)
+from src.network_embedding.random_walks.factorisation.hope import hope
+from src.network_embedding.random_walks.factorisation.orbit_adjacency import (
+    orbit_adjacencies,
+)
+from src.network_embedding.random_walks.factorisation.pointwise_factorisation import (
+    factorise,
+    ppmi,
+)
+from src.network_embedding.random_walks.factorisation.spectral import laplacian_vectors
 from src.network_embedding.random_walks.graph_autoencoders import SDNESettings, sdne
-from src.network_embedding.random_walks.hope import hope
 from src.network_embedding.random_walks.irwe import (
     IRWESettings,
     fit_irwe,
@@ -30,11 +41,8 @@ from src.network_embedding.random_walks.irwe import embed as read_irwe
 from src.network_embedding.random_walks.line import LineSettings, line
 from src.network_embedding.random_walks.musae import MUSAESettings, musae
 from src.network_embedding.random_walks.node2vec import node2vec
-from src.network_embedding.random_walks.orbit_adjacency import orbit_adjacencies
-from src.network_embedding.random_walks.pointwise_factorisation import factorise, ppmi
 from src.network_embedding.random_walks.skip_gram import SkipGramSettings
 from src.network_embedding.random_walks.sources import labelled_graph, role_graph
-from src.network_embedding.random_walks.spectral import laplacian_vectors
 
 DIMENSION = 32
 SKIP_GRAM = SkipGramSettings(dimension=DIMENSION, learning_rate=0.05)

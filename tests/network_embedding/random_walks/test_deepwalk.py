@@ -16,6 +16,10 @@ from src.network_embedding.random_walks.experiments.deepwalk import (
     rank_slopes,
     two_softmaxes,
 )
+from src.network_embedding.random_walks.factorisation.spectral import (
+    laplacian_vectors,
+    modularity_vectors,
+)
 from src.network_embedding.random_walks.hierarchical_softmax import (
     huffman_turns,
     train_walks_by_turns,
@@ -23,7 +27,6 @@ from src.network_embedding.random_walks.hierarchical_softmax import (
 )
 from src.network_embedding.random_walks.skip_gram import SkipGramSettings
 from src.network_embedding.random_walks.sources import HUB_COMMUNITIES
-from src.network_embedding.random_walks.spectral import laplacian_vectors, modularity_vectors
 
 TINY = DeepWalkSettings(8, walks=2, steps=10, window=2)
 

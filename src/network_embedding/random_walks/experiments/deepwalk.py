@@ -12,13 +12,13 @@ from src.common.graphs.generators import preferential_attachment
 from src.common.graphs.graph import Graph
 from src.common.training.streams import stream
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings, deepwalk
-from src.network_embedding.random_walks.hierarchical_softmax import train_walks_by_turns
-from src.network_embedding.random_walks.skip_gram import train_walks
-from src.network_embedding.random_walks.sources import labelled_graph
-from src.network_embedding.random_walks.spectral import (
+from src.network_embedding.random_walks.factorisation.spectral import (
     laplacian_vectors,
     modularity_vectors,
 )
+from src.network_embedding.random_walks.hierarchical_softmax import train_walks_by_turns
+from src.network_embedding.random_walks.skip_gram import train_walks
+from src.network_embedding.random_walks.sources import labelled_graph
 from src.network_embedding.random_walks.walks import uniform_walks, walk_starts
 
 DEEPWALK, SPECTRAL, MODULARITY = "DeepWalk", "Laplacian", "modularity"

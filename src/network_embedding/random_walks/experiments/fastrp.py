@@ -7,7 +7,7 @@ import torch
 from src.common.graphs.embedding_evaluation import classify
 from src.common.training.streams import stream
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings, deepwalk
-from src.network_embedding.random_walks.fastrp import (
+from src.network_embedding.random_walks.factorisation.fastrp import (
     FastRPSettings,
     fastrp,
     projected_powers,

@@ -11,9 +11,11 @@ from src.common.graphs.embedding_evaluation import classify_on
 from src.common.graphs.generators import communities_of_roles
 from src.common.graphs.graph import Graph, adjacency
 from src.common.training.streams import stream
-from src.network_embedding.random_walks.graphlets import pair_orbits
-from src.network_embedding.random_walks.orbit_adjacency import orbit_adjacencies
-from src.network_embedding.random_walks.pointwise_factorisation import (
+from src.network_embedding.random_walks.factorisation.graphlets import pair_orbits
+from src.network_embedding.random_walks.factorisation.orbit_adjacency import (
+    orbit_adjacencies,
+)
+from src.network_embedding.random_walks.factorisation.pointwise_factorisation import (
     factorise,
     ppmi,
     walk_cooccurrence,

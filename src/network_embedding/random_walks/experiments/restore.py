@@ -12,6 +12,7 @@ from src.common.graphs.generators import stochastic_block_model, with_class_feat
 from src.common.graphs.graph import Graph, adjacency
 from src.common.training.streams import stream
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings, deepwalk
+from src.network_embedding.random_walks.factorisation.hope import hope
 from src.network_embedding.random_walks.graph_autoencoders import (
     Autoencoded,
     GAESettings,
@@ -19,7 +20,6 @@ from src.network_embedding.random_walks.graph_autoencoders import (
     gae,
     sdne,
 )
-from src.network_embedding.random_walks.hope import hope
 from src.network_embedding.random_walks.reconstruction import (
     DECODERS,
     hop_distances,

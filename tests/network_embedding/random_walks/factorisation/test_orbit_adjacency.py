@@ -16,13 +16,13 @@ from src.network_embedding.random_walks.experiments.orbits import (
     label_scores,
     unexplained_shares,
 )
-from src.network_embedding.random_walks.graphlets import pair_orbits
-from src.network_embedding.random_walks.orbit_adjacency import (
+from src.network_embedding.random_walks.factorisation.graphlets import pair_orbits
+from src.network_embedding.random_walks.factorisation.orbit_adjacency import (
     containment,
     orbit_adjacencies,
     pattern_counts,
 )
-from src.network_embedding.random_walks.pointwise_factorisation import (
+from src.network_embedding.random_walks.factorisation.pointwise_factorisation import (
     factorise,
     ppmi,
     walk_cooccurrence,

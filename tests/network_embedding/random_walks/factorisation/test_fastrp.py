@@ -14,7 +14,7 @@ from sklearn.random_projection import SparseRandomProjection
 from src.common.graphs.generators import preferential_attachment, stochastic_block_model
 from src.common.graphs.graph import Graph
 from src.common.training.streams import stream
-from src.network_embedding.random_walks.fastrp import (
+from src.network_embedding.random_walks.factorisation.fastrp import (
     FastRPSettings,
     combine,
     degree_factors,

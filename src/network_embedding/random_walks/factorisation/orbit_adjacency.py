@@ -17,7 +17,10 @@ from scipy import sparse
 from torch import Tensor
 
 from src.common.graphs.graph import Graph, adjacency
-from src.network_embedding.random_walks.graphlets import PairOrbit, pair_orbits
+from src.network_embedding.random_walks.factorisation.graphlets import (
+    PairOrbit,
+    pair_orbits,
+)
 
 MOST_NODES = 4_000
 

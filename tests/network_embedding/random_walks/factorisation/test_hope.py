@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from src.common.graphs.graph import Graph, adjacency
-from src.network_embedding.random_walks import hope as module
-from src.network_embedding.random_walks.hope import hope, katz, katz_beta
+from src.network_embedding.random_walks.factorisation import hope as module
+from src.network_embedding.random_walks.factorisation.hope import hope, katz, katz_beta
 
 
 def graph(nodes=40, seed=0):

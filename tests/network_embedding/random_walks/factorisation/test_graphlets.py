@@ -6,7 +6,7 @@ from itertools import permutations
 import networkx as nx
 from networkx.generators.atlas import graph_atlas_g
 
-from src.network_embedding.random_walks.graphlets import (
+from src.network_embedding.random_walks.factorisation.graphlets import (
     automorphisms,
     graphlets,
     pair_orbits,

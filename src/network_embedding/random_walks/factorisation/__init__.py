@@ -1,0 +1,1 @@
+"""Embeddings that factorise a matrix of the graph, and the matrices themselves."""
