@@ -64,27 +64,22 @@ def _say(error: object) -> None:
     print(f"error: {error}", file=sys.stderr)
 
 
-def _tell_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
-    if asked:
-        from src.book.notebook.repository import version
-
-        print(f"Papers That Run {version()}")
-        context.exit()
-
-
 class _Commands(click.Group):
     def resolve_command(self, context: click.Context, arguments: list[str]) -> tuple:
         choose("command", arguments[0], list(self.commands))
         return super().resolve_command(context, arguments)
 
 
-@click.group(cls=_Commands, epilog=_EPILOG)
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_tell_version,
-    help="Say the book's version.",
-)  # fmt: skip
-def commands() -> None:
+@click.group(cls=_Commands, epilog=_EPILOG, invoke_without_command=True, no_args_is_help=True)
+@click.option("--version", is_flag=True, help="Say the book's version.")
+@click.pass_context
+def commands(context: click.Context, version: bool) -> None:
     """Run, check and render the book."""
+    if version:
+        from src.book.notebook import repository
+
+        print(f"Papers That Run {repository.version()}")
+        context.exit()
 
 
 def _command(*parameters: Callable) -> Callable:
@@ -152,9 +147,7 @@ def run_one(chapter: str, profile: str, seed: str | None, parameters: tuple, out
         seconds = result.seconds + result.startup_seconds
         print(f"{chapter}: ok, {seconds:.1f} s, {result.peak_memory_mb:.0f} MB")
     else:
-        where = f"cell {result.cell}: " if result.cell else ""
-        said = f"{chapter}: {result.status}: {where}{result.reason}; see {result.log}"
-        print(said, file=sys.stderr)
+        print(f"{chapter}: {result.status}: {result.says}", file=sys.stderr)
     return result.exit_status
 
 
@@ -298,7 +291,6 @@ def configure(repository: str | None) -> None:
     if repository:
         print(f"_config.yml: the repository is {set_address(repository)}")
     _tell_written(install.refresh(), "the install cell of ")
-    return 0
 
 
 def _tell_written(files: Iterable[Path], what: str = "") -> None:

@@ -36,21 +36,13 @@ _STARTS = re.compile(r"^\w+ = start\(", re.MULTILINE)  # the cell that makes the
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run may use.
+    """What a run may use."""
 
-    Attributes:
-        threads: of the numerical libraries.
-        budget_s: the seconds that a chapter of one paper should take at most; over it is a warning.
-        limit_s: the seconds after which the run is ended.
-        memory_gib: the resident memory at which the run is ended.
-        gpus: how many GPUs it needs; a cluster's scheduler gives them.
-    """
-
-    threads: int
-    budget_s: float
-    limit_s: float
-    memory_gib: float
-    gpus: int = 0
+    threads: int  # of the numerical libraries
+    budget_s: float  # that a chapter of one paper should take at most; over it is a warning
+    limit_s: float  # after which the run is ended
+    memory_gib: float  # the resident memory at which the run is ended
+    gpus: int = 0  # how many it needs; a cluster's scheduler gives them
 
 
 PROFILES = {
@@ -75,7 +67,7 @@ def execute(
     Args:
         chapter: such as "foundations/transformer".
         profile: one of the chapter's profiles.
-        given: values for the chapter's other parameters; texts are converted to their types.
+        given: values of other parameters; texts are converted to their types.
         limits: instead of the profile's.
         out: the folder for the files, instead of `_build/runs/<profile>`.
         say: called with a line when it has to wait for another run of the same chapter.
@@ -94,9 +86,10 @@ def execute(
         asked = found.validate({**(given or {}), "profile": profile})
         unusual = {k: v for k, v in asked.items() if k != "profile" and v != found.schema[k]}
         inputs["parameters"] = dependencies.parameter_text(unusual)
+        # Weights that such a run trains are not the book's.
         aside = files.of(".models") if unusual else None
-        attempt = _Attempt(found, asked, limits, aside)
-        attempt.run(found.source.parent)
+        attempt = _Attempt(found, asked, limits)
+        told = attempt.run(aside)
         result = Result(
             chapter,
             profile,
@@ -105,10 +98,9 @@ def execute(
             budget_s=limits.budget_s,
             startup_seconds=round(attempt.first_cell - began, 2),
             inputs=inputs,
-            fingerprint=dependencies.fingerprint(inputs),
             environment=dependencies.environment(),
             modules=modules,
-            **attempt.told,
+            **told,
         )
         return files.keep(result, attempt.executed, attempt.log)
 
@@ -156,31 +148,27 @@ _running: dict[kernel.Guard, Path] = {}
 class _Attempt:
     """One execution of a notebook: what came out, and how it ended."""
 
-    def __init__(
-        self,
-        chapter: chapters.Chapter,
-        asked: dict,
-        limits: Limits,
-        models: Path | None,
-    ) -> None:
+    def __init__(self, chapter: chapters.Chapter, asked: dict, limits: Limits) -> None:
         self.chapter, self.asked, self.limits = chapter, asked, limits
-        self.models = models  # the folder for the weights that it trains; None for the book's
         self.executed: NotebookNode = chapter.notebook
         self.first_cell = self.last_cell = time.monotonic()
         self.begun = 0  # code cells of the source that were begun
         self.imports: dict[str, float] = {}  # what it took until the run context was there
         self.log = ""
-        self.told: dict[str, object] = {}
 
-    def run(self, folder: Path) -> None:
-        """Execute in the chapter's folder and fill `told`, `executed` and `log`."""
+    def run(self, models: Path | None) -> dict[str, object]:
+        """Execute in the chapter's folder, fill `executed` and `log`; return the result's fields.
+
+        `models` is the folder for the weights that it trains, if not the book's.
+        """
         guard = kernel.Guard(self.limits.limit_s, self.limits.memory_gib)
         with kernel.private_folder() as private:
             _running[guard] = private
             record = private / "events.jsonl"
             env = kernel.environment(self.limits.threads, private, record)
-            if self.models:
-                env["BOOK_MODELS"] = str(self.models.resolve())
+            if models:
+                env["BOOK_MODELS"] = str(models.resolve())
+            folder = self.chapter.source.parent
             try:
                 self._papermill(guard, kernel.manager_class(guard, private, env, folder))
                 ending = self._check_complete()
@@ -194,7 +182,7 @@ class _Attempt:
                 guard.end()
                 _running.pop(guard, None)
             told = events.read(record)
-            self.told = {
+            return {
                 **ending,
                 "seconds": round(self.last_cell - self.first_cell, 2),
                 **self.imports,
@@ -221,11 +209,9 @@ class _Attempt:
             self.last_cell = time.monotonic()
             guard.sample()
             if not self.imports and _STARTS.search(cell.source):
-                seconds, cpu = self.last_cell - self.first_cell, guard.cpu_seconds
-                self.imports = {
-                    "import_seconds": round(seconds, 2),
-                    "import_cpu_seconds": round(cpu, 2),
-                }
+                seconds = round(self.last_cell - self.first_cell, 2)
+                cpu = round(guard.cpu_seconds, 2)
+                self.imports = {"import_seconds": seconds, "import_cpu_seconds": cpu}
 
         papermill.execute_notebook(
             self.chapter.notebook,
@@ -270,10 +256,9 @@ class _Attempt:
             reason = f"ended: over its memory limit of {limit}; {_MORE} BOOK_MEMORY_GIB"
             return self._failed("memory", reason)
         if isinstance(error, PapermillExecutionError):
-            reason = f"{error.ename}: {error.evalue}".strip().split("\n")[0]
             if error.ename == "OutOfTime":
-                number, _ = self._cell()
-                return {"status": "incomplete", "reason": error.evalue, "cell": number}
+                return {"status": "incomplete", "reason": error.evalue, "cell": self._cell()[0]}
+            reason = f"{error.ename}: {error.evalue}".strip().split("\n")[0]
             return self._failed("raised", reason)
         if isinstance(error, DeadKernelError):
             return self._failed("died", f"the kernel died: {_death(code)}")
@@ -325,7 +310,6 @@ def _largest(told: list[dict], measure: str) -> float:
 def _death(code: int | None) -> str:
     if code is None or code >= 0:
         return f"exit status {code}"
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    hint = "; often the system was out of memory: run it alone (--jobs 1)"
-    hint = hint if -code == signal.SIGKILL else ""
-    return f"{name}{hint}"
+    if -code == signal.SIGKILL:
+        return "SIGKILL; often the system was out of memory: run it alone (--jobs 1)"
+    return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"

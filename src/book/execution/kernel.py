@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.book.storage import paths
 from src.book.storage.locks import exclusive
 
 if TYPE_CHECKING:
@@ -34,21 +35,16 @@ _MB = 2**20
 def environment(threads: int, folder: Path, record: Path) -> dict[str, str]:
     """Return a kernel's environment: this process's, with what reproducible runs need.
 
-    Args:
-        threads: how many threads numerical libraries may use; another number rounds differently.
-        folder: the kernel's private folder.
-        record: the file to which the chapter appends its events.
+    The chapter appends its events to the file `record`.
     """
-    from src.book.storage import paths
-
+    # This tree's `src`, no other clone's.
     sources = [str(paths.root()), str(paths.package_root()), os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,
+        # Another number of threads rounds differently.
         **{f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")},
         "PYTHONHASHSEED": "0",
-        "PYTHONPATH": os.pathsep.join(
-            dict.fromkeys(filter(None, sources))
-        ),  # this tree's `src`, no other clone's
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, sources))),
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "IPYTHONDIR": str(folder / "ipython"),  # nobody's personal start-up files
@@ -98,11 +94,7 @@ def _base() -> str:
 def manager_class(guard: "Guard", folder: Path, env: dict[str, str], cwd: Path) -> type:
     """Return a kernel manager class whose kernel is this interpreter, on private IPC sockets.
 
-    Args:
-        guard: is told the kernel's process.
-        folder: the kernel's private folder; what the process itself prints goes to `kernel.log`.
-        env: the kernel's environment.
-        cwd: the kernel's working directory.
+    The guard is told the kernel's process; what that itself prints goes to `folder/kernel.log`.
     """
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpec
@@ -128,17 +120,13 @@ def manager_class(guard: "Guard", folder: Path, env: dict[str, str], cwd: Path) 
 
 
 class Guard:
-    """Watches one kernel's process tree, measures it, and ends it when it goes over a limit.
-
-    Attributes:
-        exceeded: "" or the limit that was exceeded, "time" or "memory".
-        peak_mb: the largest resident memory of the kernel and its children, in MiB.
-        cpu_seconds: the processor time that they have used.
-    """
+    """Watches one kernel's process tree, measures it, and ends it when it goes over a limit."""
 
     def __init__(self, limit_s: float, memory_gib: float) -> None:
         self.limit_s, self.memory_gib = limit_s, memory_gib
-        self.exceeded, self.peak_mb, self.cpu_seconds = "", 0.0, 0.0
+        self.exceeded = ""  # or the limit that was, "time" or "memory"
+        # The largest resident memory of the kernel and its children, and their processor time.
+        self.peak_mb = self.cpu_seconds = 0.0
         self._process: Popen | None = None
         self._over = threading.Event()
         self._thread: threading.Thread | None = None

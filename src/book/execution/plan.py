@@ -23,19 +23,13 @@ _LONGEST_UNIT_MIN = 15
 
 @dataclass(frozen=True)
 class Planned:
-    """One run of one chapter.
-
-    Attributes:
-        why: why it must be run, "" if the last run stands.
-        threads: processor cores.
-        resources: `mem_mb`, `runtime` (minutes) and, where it needs one, `gpu`, as schedulers ask.
-    """
+    """One run of one chapter."""
 
     chapter: str
     profile: str
-    why: str
-    threads: int
-    resources: dict[str, int]
+    why: str  # it must be run; "" if the last run stands
+    threads: int  # processor cores
+    resources: dict[str, int]  # `mem_mb`, `runtime` (minutes) and, where it needs one, `gpu`
 
 
 def plan(profile: str) -> list[Planned]:
@@ -61,18 +55,20 @@ def resources(chapter: Chapter, profile: str) -> tuple[int, dict[str, int]]:
     limits = limits_of(chapter, profile)
     asked = asked_of_a_scheduler(limits)
     if (budget := os.environ.get("BOOK_BUDGET_S")) and profile != "quick":
-        longest = _minutes(budget) + _LONGEST_UNIT_MIN + _RUNNER_MIN
+        try:
+            longest = math.ceil(float(budget) / 60) + _LONGEST_UNIT_MIN + _RUNNER_MIN
+        except (ValueError, OverflowError):
+            said = f"BOOK_BUDGET_S must be a number of seconds, not {budget!r}"
+            raise BookError(said) from None
         asked["runtime"] = min(asked["runtime"], longest)
     return limits.threads, asked
 
 
 def asked_of_a_scheduler(limits: Limits) -> dict[str, int]:
     """Return `mem_mb`, `runtime` in minutes and, where a GPU is needed, `gpu`."""
-    asked = {
-        "mem_mb": math.ceil(limits.memory_gib * 1024) + _RUNNER_MB,
-        "runtime": math.ceil(limits.limit_s / 60) + _RUNNER_MIN,
-    }
-    return {**asked, **({"gpu": limits.gpus} if limits.gpus else {})}
+    memory = math.ceil(limits.memory_gib * 1024) + _RUNNER_MB
+    asked = {"mem_mb": memory, "runtime": math.ceil(limits.limit_s / 60) + _RUNNER_MIN}
+    return asked | ({"gpu": limits.gpus} if limits.gpus else {})
 
 
 def chapters_with(profile: str) -> list[Chapter]:
@@ -95,30 +91,16 @@ def as_json(runs: list[Planned]) -> str:
 
 
 def look(profile: str, chapters: list[str] | None = None) -> list[Outcome]:
-    """Return what became of the last runs, and run nothing.
+    """Return what became of the last runs of chapters, or of all that have the profile.
 
-    Args:
-        profile: "quick", "cpu" or "gpu".
-        chapters: their names; None for all that have the profile.
-
-    Returns:
-        States "ok" (it stands), "failed", "incomplete", and "not run" (never, or not since
-        something changed).
+    The states are "ok" (it stands), "failed", "incomplete", and "not run" (never, or not since
+    something changed).
     """
     known = [chapter.name for chapter in chapters_with(profile)]
-    names = known if chapters is None else [choose("chapter", c, known) for c in chapters]
-    return [_outcome(name, profile) for name in names]
-
-
-def _minutes(budget: str) -> int:
-    try:
-        return math.ceil(float(budget) / 60)
-    except (ValueError, OverflowError):
-        raise BookError(f"BOOK_BUDGET_S must be a number of seconds, not {budget!r}") from None
-
-
-def _outcome(chapter: str, profile: str) -> Outcome:
-    why, result = why_stale(chapter, profile), read_result(chapter, profile)
-    if result is None or (why and result.status == "ok"):
-        return Outcome(chapter, "not run", Result(chapter, profile, "failed", reason=why))
-    return Outcome(chapter, result.status, result)
+    found = []
+    for name in known if chapters is None else [choose("chapter", c, known) for c in chapters]:
+        why, result = why_stale(name, profile), read_result(name, profile)
+        if result is None or (why and result.status == "ok"):
+            result = Result(name, profile, "not run", reason=why)
+        found.append(Outcome(name, result.status, result))
+    return found

@@ -15,13 +15,14 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from multiprocessing import forkserver, util
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from src.book.execution import kernel
-from src.book.execution.results import Result, failed_before_start
+from src.book.execution import execute, kernel
+from src.book.execution.results import Result, RunFiles
 from src.book.storage.errors import BookError
 from src.book.storage.files import trouble
 
@@ -48,12 +49,6 @@ def run_all(
 ) -> None:
     """Run the tasks in order, `jobs` at a time; every task ends in a call of `finished`.
 
-    Args:
-        tasks: what to run, the longest first.
-        jobs: how many at a time.
-        started: called when a task begins.
-        finished: called with each result, whatever it is.
-
     An exception (KeyboardInterrupt) ends all processes and their kernels at once.
     """
     waiting, running = tasks[::-1], {}
@@ -67,7 +62,13 @@ def run_all(
             for answer in wait(running):
                 finished(_result(answer, *running.pop(answer)))
     finally:
-        _end([process for _, process in running.values()])
+        for _, process in running.values():
+            process.terminate()
+        for _, process in running.values():
+            process.join(_PATIENCE_S)
+            if process.is_alive():
+                process.kill()
+                process.join()
 
 
 def _start(task: Task) -> tuple[Connection, BaseProcess]:
@@ -106,19 +107,8 @@ def _result(answer: Connection, task: Task, process: BaseProcess) -> Result:
     return _not_started(task, reason, "machine")
 
 
-def _end(processes: list[BaseProcess]) -> None:
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join(_PATIENCE_S)
-        if process.is_alive():
-            process.kill()
-            process.join()
-
-
 def _work(task: Task, answer: Connection, environment: dict[str, str]) -> None:
     """Run a task and answer with its result; the body of its process."""
-    from src.book.execution import execute
 
     def leave(*_: object) -> None:
         execute.kill_running()
@@ -134,21 +124,20 @@ def _work(task: Task, answer: Connection, environment: dict[str, str]) -> None:
     threading.Thread(target=leave_with_parent, daemon=True).start()
     os.environ.clear()
     os.environ.update(environment)
-    answer.send(_run(task))
-
-
-def _run(task: Task) -> Result:
-    from src.book.execution.execute import execute
-
     try:
-        return execute(task.chapter, task.profile, task.given, out=task.out)
+        result = execute.execute(task.chapter, task.profile, task.given, out=task.out)
     except BookError as error:
         reason = str(error).removeprefix(f"{task.chapter}: ")
-        return _not_started(task, reason, "invalid")
+        result = _not_started(task, reason, "invalid")
     except Exception as error:  # a fault of the machinery must not cost the other chapters
         told = trouble(error) if isinstance(error, OSError) else ""
-        return _not_started(task, told or f"{type(error).__name__}: {error}", "machine")
+        result = _not_started(task, told or f"{type(error).__name__}: {error}", "machine")
+    answer.send(result)
 
 
 def _not_started(task: Task, reason: str, failure: str) -> Result:
-    return failed_before_start(task.chapter, task.profile, reason, failure, task.out)
+    """Keep and return the result of a run that did not come to start a kernel."""
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    told = {"failure": failure, "reason": reason, "finished": finished}
+    result = Result(task.chapter, task.profile, "failed", **told)
+    return RunFiles(task.chapter, task.profile, task.out).keep(result, None, reason)

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 from dataclasses import Field, asdict, dataclass, field, fields, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, get_origin
 
@@ -22,60 +21,36 @@ INCOMPLETE_STATUS = 75  # the system's "temporary failure": run it again
 
 @dataclass(frozen=True)
 class Result:
-    """How a run went; `_build/runs/<profile>/<chapter>.json` holds the same.
-
-    Attributes:
-        status: "ok", "failed" or "incomplete" (out of time; running again goes on).
-        seed: that every random stream came from.
-        failure: one of the keys of `EXIT_STATUS`; "" for ok and incomplete.
-        reason: one sentence; "" for ok.
-        cell: the number of the cell where it stopped; 0 for ok.
-        log: the file that holds the traceback, relative to the repository; "" for ok.
-        seconds: from the first cell's start to the last one's end.
-        kept_seconds: what the units took that earlier calls had finished.
-        startup_seconds: before the first cell: reading the chapter and starting its kernel.
-        import_seconds: of `seconds`, those until the run context is there, mostly imports.
-        import_cpu_seconds: processor time of the kernel until then, with its own start.
-        cpu_seconds: processor time of the kernel and its children.
-        budget_s: the seconds that it should take alone on a machine.
-        peak_memory_mb: largest resident memory of the kernel and its children, MiB; also in the
-            earlier calls that finished units of it.
-        gpu_peak_memory_mb: the most that torch allocated on the GPU, MiB; 0 without one.
-        finished: when, in UTC.
-        parameters: those that differ from the chapter's own.
-        page: the checksum of the notebook that the run wrote; "" if it did not go well.
-        fingerprint, inputs: what the result depends on, by content.
-        environment: the versions of Python and of the libraries that outputs come from.
-        modules: the checksum of each file of code, to name what has changed.
-        shown: the sources that the page shows.
-        measurements, recorded, data, models, provenance: what the chapter handed in.
-    """
+    """How a run went; `_build/runs/<profile>/<chapter>.json` holds the same."""
 
     chapter: str
     profile: str
-    status: str
-    seed: int = 0
-    failure: str = ""
-    reason: str = ""
-    cell: int = 0
-    log: str = ""
-    seconds: float = 0.0
-    kept_seconds: float = 0.0
-    startup_seconds: float = 0.0
-    import_seconds: float = 0.0
-    import_cpu_seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    budget_s: float = 0.0
+    status: str  # "ok", "failed" or "incomplete" (out of time; running again goes on)
+    seed: int = 0  # that every random stream came from
+    failure: str = ""  # one of the keys of `EXIT_STATUS`; "" for ok and incomplete
+    reason: str = ""  # one sentence; "" for ok
+    cell: int = 0  # the number of the cell where it stopped; 0 for ok
+    log: str = ""  # the file that holds the traceback, relative to the repository; "" for ok
+    seconds: float = 0.0  # from the first cell's start to the last one's end
+    kept_seconds: float = 0.0  # what the units took that earlier calls had finished
+    startup_seconds: float = 0.0  # before the first cell: reading the chapter, starting its kernel
+    import_seconds: float = 0.0  # of `seconds`, those until the run context is there
+    import_cpu_seconds: float = 0.0  # processor time of the kernel until then, with its own start
+    cpu_seconds: float = 0.0  # processor time of the kernel and its children
+    budget_s: float = 0.0  # the seconds that it should take alone on a machine
+    # Largest resident memory of the kernel and its children, MiB, also in the earlier calls that
+    # finished units of it; and the most that torch allocated on the GPU, 0 without one.
     peak_memory_mb: float = 0.0
     gpu_peak_memory_mb: float = 0.0
-    finished: str = ""
-    parameters: dict = field(default_factory=dict)
-    page: str = ""
-    fingerprint: str = ""
-    inputs: dict[str, str] = field(default_factory=dict)
+    finished: str = ""  # when, in UTC
+    parameters: dict = field(default_factory=dict)  # those that differ from the chapter's own
+    page: str = ""  # the checksum of the notebook that it wrote; "" if it did not go well
+    inputs: dict[str, str] = field(default_factory=dict)  # what it depends on, by content
+    # The versions of Python and of the libraries that outputs come from.
     environment: dict[str, str] = field(default_factory=dict)
-    modules: dict[str, str] = field(default_factory=dict)
-    shown: list[str] = field(default_factory=list)
+    modules: dict[str, str] = field(default_factory=dict)  # the checksum of each file of code
+    shown: list[str] = field(default_factory=list)  # the sources that the page shows
+    # What the chapter handed in.
     measurements: list[dict] = field(default_factory=list)
     recorded: dict = field(default_factory=dict)
     data: list[dict] = field(default_factory=list)
@@ -86,6 +61,12 @@ class Result:
     def exit_status(self) -> int:
         """The exit status that says how the run went."""
         return INCOMPLETE_STATUS if self.status == "incomplete" else EXIT_STATUS[self.failure]
+
+    @property
+    def says(self) -> str:
+        """Where and why it stopped, and where to read more; "" for ok."""
+        where = f"cell {self.cell}: " if self.cell else ""
+        return f"{where}{self.reason}" + (f"; see {self.log}" if self.log else "")
 
     @property
     def over_budget(self) -> bool:
@@ -109,11 +90,6 @@ class RunFiles:
 
     def keep(self, result: Result, executed: "NotebookNode | None", log: str) -> Result:
         """Write page and result, or failed notebook, log and result; return the result as written.
-
-        Args:
-            result: how the run went.
-            executed: the notebook as far as it came; None if no kernel was started.
-            log: the traceback of a run that did not go well.
 
         A full disk turns the run into a failed one that says so; the last good page stays.
         """
@@ -180,10 +156,8 @@ def why_stale(chapter: str, profile: str) -> str:
     if result.page and hashlib.sha256(page.read_bytes()).hexdigest() != result.page:
         return "its notebook is not the one that the run wrote"
     changed = _changed(result)
-    if not changed:
-        return ""
     more = f" and {len(changed) - 2} more" if len(changed) > 2 else ""
-    return f"{', '.join(changed[:2])}{more} changed"
+    return f"{', '.join(changed[:2])}{more} changed" if changed else ""
 
 
 def read_page(chapter: str, profile: str = "quick") -> "NotebookNode":
@@ -195,10 +169,8 @@ def read_page(chapter: str, profile: str = "quick") -> "NotebookNode":
     Raises:
         BookError: if there is no such notebook, or it cannot be read.
     """
-    executed, result = (
-        notebooks.load(paths.run_file(chapter, profile)),
-        read_result(chapter, profile),
-    )
+    executed = notebooks.load(paths.run_file(chapter, profile))
+    result = read_result(chapter, profile)
     code = result.inputs.get("code") if result else None
     if code and code == dependencies.chapter_code(chapter):
         return notebooks.with_outputs(chapters.find(chapter).notebook, executed)
@@ -216,12 +188,3 @@ def _changed(result: Result) -> list[str]:
     if any(dependencies.place_of(code, result.chapter) is None for code in result.shown):
         found.append("a source that it shows")
     return found
-
-
-def failed_before_start(
-    chapter: str, profile: str, reason: str, failure: str, out: Path | None = None
-) -> Result:
-    """Keep and return the result of a run that did not come to start a kernel."""
-    finished = datetime.now(UTC).isoformat(timespec="seconds")
-    result = Result(chapter, profile, "failed", failure=failure, reason=reason, finished=finished)
-    return RunFiles(chapter, profile, out).keep(result, None, reason)

@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.book.execution import pool, progress
+from src.book.execution import pool
+from src.book.execution.execute import PROFILES
 from src.book.execution.results import INCOMPLETE_STATUS, Result, read_result, why_stale
 from src.book.notebook.chapters import select
 from src.book.storage import locks, paths
@@ -43,7 +45,7 @@ def run(
         profile: "quick", "cpu" or "gpu".
         jobs: how many at a time; None for as many as cores and memory allow.
         force: run them even when they are up to date.
-        given: parameters for every one of them; such a run is never up to date.
+        given: parameters for all of them; such a run is never up to date.
         out: a folder for the runs' files, which leaves the last runs as they are; there, nothing
             is up to date.
         report: called with each line of progress when there is no terminal.
@@ -51,8 +53,6 @@ def run(
     Raises:
         BookError: for an unknown chapter or profile.
     """
-    from src.book.execution.execute import PROFILES
-
     choose("profile", profile, list(PROFILES))
     names = [chapter.name for chapter in select(chapters)]
     folder = out or paths.build_dir() / "runs" / profile
@@ -65,25 +65,44 @@ def run(
         todo = sorted((n for n in stale if stale[n]), key=lambda n: (-_last_seconds(n, profile), n))
         tasks = [pool.Task(name, profile, given or {}, out) for name in todo]
         done = _run_all(tasks, stale, jobs, report)
-        return [_outcome(name, profile, done) for name in stale]
+        return [
+            Outcome(name, done[name].status, done[name])
+            if name in done
+            else Outcome(name, UP_TO_DATE, read_result(name, profile))
+            for name in stale
+        ]
 
 
 def _run_all(
     tasks: list[pool.Task], why: dict[str, str], jobs: int | None, report: Callable[[str], None]
 ) -> dict[str, Result]:
-    """Run chapters in order and show it; return the results by name."""
+    """Run chapters in order, with a live display in a terminal and plain lines elsewhere."""
     if not tasks:
         return {}
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     _make_font_cache()
     done: dict[str, Result] = {}
-    with progress.show(len(tasks), report) as shown:
+    running = {}
+    live = report is print and sys.stdout.isatty()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, transient=True, disable=not live) as bar:
+        everything = bar.add_task(f"0 of {len(tasks)} chapters", total=None)
+
+        def started(task: pool.Task) -> None:
+            words = f"{task.chapter} ({why[task.chapter]})"
+            running[task.chapter] = bar.add_task(words, total=None)
+            if not live:
+                report(f"running {words}")
 
         def finished(result: Result) -> None:
             done[result.chapter] = result
-            shown.finished(result)
-
-        def started(task: pool.Task) -> None:
-            shown.started(task.chapter, why[task.chapter])
+            bar.remove_task(running[result.chapter])
+            seconds = result.startup_seconds + result.seconds
+            said = f"{result.chapter}: {result.status}, {seconds:.1f} s"
+            because = f": {result.reason}" if result.reason else ""
+            report(f"[{len(done)}/{len(tasks)}] {said}{because}")
+            bar.update(everything, description=f"{len(done)} of {len(tasks)} chapters")
 
         jobs = jobs or default_jobs(tasks[0].profile)
         pool.run_all(tasks, jobs, started=started, finished=finished)
@@ -100,8 +119,6 @@ def _why_stale(chapter: str, profile: str) -> str:
 def default_jobs(profile: str) -> int:
     """Return how many chapters this machine can run at a time; one on a GPU."""
     import psutil
-
-    from src.book.execution.execute import PROFILES
 
     if profile == "gpu":
         return 1
@@ -139,15 +156,11 @@ def table(outcomes: list[Outcome], seconds: float | None = None) -> str:
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
     """Return rows of texts as lines with aligned columns; those in `right` end together."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            text.rjust(width) if number in right else text.ljust(width)
-            for number, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    columns = []
+    for number, column in enumerate(zip(*rows, strict=True)):
+        side, width = ">" if number in right else "<", max(map(len, column))
+        columns.append([f"{text:{side}{width}}" for text in column])
+    return "\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True))
 
 
 def run_and_report(chapters: list[str] | None, profile: str, **asked: object) -> list[Outcome]:
@@ -158,20 +171,10 @@ def run_and_report(chapters: list[str] | None, profile: str, **asked: object) ->
     return outcomes
 
 
-def _outcome(name: str, profile: str, done: dict[str, Result]) -> Outcome:
-    if name in done:
-        return Outcome(name, done[name].status, done[name])
-    return Outcome(name, UP_TO_DATE, read_result(name, profile))
-
-
 def _note(outcome: Outcome) -> str:
-    result = outcome.result
-    if outcome.state in ("failed", "incomplete", "not run"):
-        where = f"cell {result.cell}: " if result.cell else ""
-        return f"{where}{result.reason}; see {result.log}" if result.log else result.reason
-    if outcome.state == "ok" and result.over_budget:
-        return f"over its budget of {result.budget_s:g} s"
-    return ""
+    if outcome.state == "ok" and outcome.result.over_budget:
+        return f"over its budget of {outcome.result.budget_s:g} s"
+    return outcome.result.says
 
 
 def _last_seconds(chapter: str, profile: str) -> float:
