@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, is_dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from src.book.chapter import figures, series, verdict_tables
+from src.book.chapter import figures
 from src.book.chapter.tables import Table
 from src.book.evidence import catalogue, claims, ledger
-from src.book.storage import events, machine, paths
+from src.book.evidence.statistics import NOT_TESTED
+from src.book.storage import content_keys, dependencies, events, machine, paths
 from src.book.storage.errors import BookError, choose
 from src.book.storage.files import write_atomically
 
@@ -73,21 +74,19 @@ def start(chapter: str, *, profile: str, seed: int, sizes: dict[str, dict]) -> "
     return run
 
 
+@dataclass(repr=False, eq=False)
 class Run:
     """One run of one chapter in one profile; made by `start`."""
 
-    def __init__(
-        self,
-        chapter: str,
-        profile: str,
-        seed: int,
-        sizes: SimpleNamespace,
-        profiles: tuple[str, ...],
-    ) -> None:
-        self.chapter, self.profile, self.seed, self.sizes = chapter, profile, seed, sizes
-        self.profiles = profiles
-        self.device = torch.device("cuda" if profile == "gpu" else "cpu")
-        self.papers = catalogue.of_chapter(chapter)
+    chapter: str
+    profile: str
+    seed: int
+    sizes: SimpleNamespace
+    profiles: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        self.device = torch.device("cuda" if self.profile == "gpu" else "cpu")
+        self.papers = catalogue.of_chapter(self.chapter)
         self._measured: dict[tuple[str, str], claims.Measurement] = {}
 
     def __repr__(self) -> str:
@@ -145,8 +144,6 @@ class Run:
         return result
 
     def _unit_file(self, name: str, function: Callable, args: tuple, kwargs: dict) -> Path:
-        from src.book.storage import content_keys
-
         module = getattr(function, "__module__", None) or ""
         if not module.startswith("src."):
             raise BookError(f"unit {name!r}: the function must live in src/, not in {module!r}")
@@ -170,11 +167,10 @@ class Run:
         """
         choose(f"paper of {self.chapter}", paper, [p.id for p in self.papers])
         empty = not hasattr(samples, "detach") and len(samples) == 0  # type: ignore[arg-type]
-        measured = (
-            claims.untested(paper, claim, self.profile)
-            if empty
-            else claims.measure(paper, claim, samples)
-        )
+        if empty:
+            measured = claims.untested(paper, claim, self.profile)
+        else:
+            measured = claims.measure(paper, claim, samples)
         self._measured[paper, claim] = measured
         events.emit("measure", **measured.as_json())
         return measured
@@ -193,7 +189,9 @@ class Run:
         for profile in ledger.LARGER:
             entry = ledger.read(self.chapter, profile) or {}
             if name in entry.get("recorded", {}):
-                return Recorded(entry["recorded"][name], _source(profile, entry))
+                where = entry["provenance"]
+                source = f"in the {profile} profile on {where['device']}, {where['date']}"
+                return Recorded(entry["recorded"][name], f"measured {source}")
         return Recorded(None, "no larger profile has been run yet")
 
     def figure(self, fig: "Figure", name: str, caption: str, alt: str) -> None:
@@ -209,14 +207,13 @@ class Run:
             BookError: if name, caption or alt text will not do, if two labelled series differ by
                 colour alone, or if a colour is not the book's.
         """
+        from src.book.chapter import series  # with the parts of matplotlib that drawing needs
+
         series.check_series(fig, name)
         figures.display_figure(fig, name, caption, alt)
 
     def verdicts(self, paper: str | None = None) -> Table:
         """Return the verdict table of one paper's claims, or of all of this chapter's papers.
-
-        Args:
-            paper: the id of one of the chapter's papers; None for all.
 
         Raises:
             BookError: for an unknown paper, or if a claim that this profile must test was not
@@ -224,15 +221,66 @@ class Run:
         """
         if paper is not None:
             choose(f"paper of {self.chapter}", paper, [p.id for p in self.papers])
-        return verdict_tables.verdicts(self, paper)
+        rows = []
+        timing = ledger.read(self.chapter, "timing") or {}
+        bench = {(m["paper"], m["claim"]): m for m in timing.get("measurements", [])}
+        for entry, name, claim in self._claims():
+            if paper not in (None, entry.id):
+                continue
+            measured, key = self.judged(entry.id, name), (entry.id, name)
+            words = claims.describe(measured.judgement, measured.statistic, measured.unit)
+            verdict = measured.verdict
+            if claim.kind == "timing" and key in bench:
+                words, verdict = f"{_numbers(bench[key])} (benchmark)", bench[key]["verdict"]
+            words = (words or measured.judgement.reason) + self._other_at_scale(key, verdict)
+            lead = self._lead(entry.id) if paper is None else []
+            rows.append([*lead, name, claim.says, claim.paper, words, verdict])
+        lead = self._lead("Paper") if paper is None else []
+        header = [*lead, "Claim", "It says", "The paper reports", "We measured", "Verdict"]
+        return Table(header, rows, "verdict-table")
 
     def verdict_words(self) -> None:
         """Print one line a claim: its name and the verdict's word (no numbers, no timing)."""
-        verdict_tables.print_words(self)
+        for paper, name, claim in self._claims():
+            if claim.kind != "timing":
+                print(*self._lead(paper.id), name, self.judged(paper.id, name).verdict)
 
     def at_scale(self) -> Table:
         """Return what the committed cpu and gpu runs and the benchmarks measured, by claim."""
-        return verdict_tables.at_scale(self)
+        rows = []
+        for profile in ("cpu", "gpu", "timing"):
+            entry, above = ledger.read(self.chapter, profile), ""
+            for m in (entry or {}).get("measurements", []):
+                if m["verdict"] == NOT_TESTED:
+                    continue
+                source = m.get("provenance") or entry["provenance"]
+                where = f"{source['device']}, {source['date']}"
+                where, above = ("" if where == above else where), where
+                lead = self._lead(m["paper"])
+                rows.append([*lead, m["claim"], profile, _numbers(m), m["verdict"], where])
+            if entry is None and profile in self.profiles:
+                said = f"the {profile} profile has not been run yet"
+                rows.append([*self._lead(None), None, profile, said, None, None])
+        where = "Device and date (blank: as above)"
+        header = [*self._lead("Paper"), "Claim", "Profile", "Measured", "Verdict", where]
+        return Table(header, rows, "scale-table")
+
+    def _claims(self) -> Iterator[tuple[catalogue.Paper, str, catalogue.Claim]]:
+        for paper in self.papers:
+            for name, claim in paper.claims.items():
+                yield paper, name, claim
+
+    def _lead(self, paper: str | None) -> list[str | None]:
+        """Return the paper's column, which only chapters of several papers need."""
+        return [paper] if len(self.papers) > 1 else []
+
+    def _other_at_scale(self, key: tuple[str, str], verdict: str) -> str:
+        """Return a pointer to the verdict of a larger profile, where it is another one."""
+        for profile in ledger.LARGER:
+            for m in (ledger.read(self.chapter, profile) or {"measurements": []})["measurements"]:
+                if (m["paper"], m["claim"]) == key and m["verdict"] not in (NOT_TESTED, verdict):
+                    return f" (the {profile} profile says: {m['verdict']}; see At scale)"
+        return ""
 
     def judged(self, paper: str, name: str) -> claims.Measurement:
         """Return a claim's measurement; a claim that this profile does not test says why.
@@ -252,19 +300,17 @@ class Run:
 
 def _kept(file: Path) -> dict | None:
     """Return what a unit has kept; None if it has not run, its data changed, or it is spoiled."""
-    from src.book.storage.dependencies import changed_data
-
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
         whole = {"seconds", "data", "result"} <= kept.keys()
-        return kept if whole and not changed_data(kept["data"]) else None
+        return kept if whole and not dependencies.changed_data(kept["data"]) else None
     except (FileNotFoundError, ValueError, AttributeError):
         return None
 
 
-def _source(profile: str, entry: dict) -> str:
-    where = entry["provenance"]
-    return f"measured in the {profile} profile on {where['device']}, {where['date']}"
+def _numbers(measured: dict) -> str:
+    words = claims.describe_kept(measured)
+    return f"{words}; {measured['peer']}" if "peer" in measured else words
 
 
 def _plain(name: str, what: str, value: object) -> Any:

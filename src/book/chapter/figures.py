@@ -18,7 +18,7 @@ COLOURS = ["#3D75AC", "#BB2200", "#228833", "#AA3880", "#AA850D", "#009FBD", "#5
 _LINE_STYLES = ["-", "--", "-.", ":", "-", "--", "-."]
 
 _DPI = 144
-_CSS_PIXELS_PER_INCH = 96
+_CSS_DPI = 96
 _LEAST_ALT = 20
 
 STYLE = {
@@ -90,16 +90,12 @@ def display_figure(fig: "Figure", name: str, caption: str, alt: str) -> None:
     buffer = io.BytesIO()
     # Without a Software entry the same figure gives the same bytes.
     fig.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
-    width, height = (
-        round(float(inches) * _CSS_PIXELS_PER_INCH) for inches in fig.get_size_inches()
-    )
+    width, height = (round(float(inches) * _CSS_DPI) for inches in fig.get_size_inches())
     plt.close(fig)
     about = {"name": name, "caption": caption, "alt": alt, "width": width, "height": height}
+    png = base64.b64encode(buffer.getvalue()).decode()
     display(
-        {
-            "image/png": base64.b64encode(buffer.getvalue()).decode(),
-            "text/plain": f"[figure {name}: {alt}]",
-        },
+        {"image/png": png, "text/plain": f"[figure {name}: {alt}]"},
         metadata={"image/png": {"width": width, "height": height}, "book": about},
         raw=True,
     )

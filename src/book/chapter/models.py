@@ -1,8 +1,8 @@
 """Small weights that a chapter's larger runs produce and its quick run loads."""
 
+import contextlib
 import hashlib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.book.storage import events, paths
@@ -60,8 +60,10 @@ def weights(
     elif not file.exists():
         choose("model", name, sorted(f.stem for f in folder.glob("*.safetensors")))
     content = file.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != _described(file.with_suffix(".json")):
+    digest, described = hashlib.sha256(content).hexdigest(), ""
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+        described = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
+    if digest != described:
         raise BookError(f"{file.name} is not the file that {name}.json describes; restore both")
     events.emit("model", name=name, sha256=digest)
     found: dict[str, dict[str, Tensor]] = {}
@@ -69,11 +71,3 @@ def weights(
         network, part = key.split("/", 1)
         found.setdefault(network, {})[part] = value.float()
     return found
-
-
-def _described(note: Path) -> str:
-    """Return the checksum in a model's `.json`; "" if there is none, or it cannot be read."""
-    try:
-        return json.loads(note.read_text(encoding="utf-8"))["sha256"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return ""

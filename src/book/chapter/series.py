@@ -1,28 +1,29 @@
 """Checks of a figure's series: told apart by more than colour, and drawn in the book's colours."""
 
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import cache
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import Collection, PathCollection
+from matplotlib.colors import to_hex, to_rgba
+from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
 
 from src.book.chapter.figures import COLOURS
 from src.book.storage.errors import BookError
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # Colour maps whose lightness rises evenly in every kind of vision; RdBu is for values around a
 # middle, and its two halves stay apart. Each also has a reversed form, NAME_r.
 MAPS = ("cividis", "viridis", "magma", "gray", "Greys", "RdBu")
 
 
-def check_series(fig: "Figure", name: str) -> None:
+def check_series(fig: Figure, name: str) -> None:
     """Check that a figure's series differ by more than colour, and that its colours are the book's.
-
-    Args:
-        fig: the figure.
-        name: the figure's name, for the message.
 
     Raises:
         BookError: naming two labels that only colour tells apart, or a colour or colour map that
@@ -41,7 +42,7 @@ def check_series(fig: "Figure", name: str) -> None:
         )
 
 
-def alike_lines(fig: "Figure") -> list[tuple[str, str]]:
+def alike_lines(fig: Figure) -> list[tuple[str, str]]:
     """Return pairs of labels in the same axes that at most colour tells apart.
 
     Lines and error bars must differ in line style or marker, scattered points in their marker, bars
@@ -52,15 +53,12 @@ def alike_lines(fig: "Figure") -> list[tuple[str, str]]:
     for axes in fig.axes:
         seen: dict[tuple, str] = {}
         for label, shape in _series(axes):
-            if label.startswith("_"):
-                continue
-            first = seen.setdefault(shape, label)
-            if first != label:
+            if not label.startswith("_") and (first := seen.setdefault(shape, label)) != label:
                 found.append((first, label))
     return found
 
 
-def strange_colours(fig: "Figure") -> list[str]:
+def strange_colours(fig: Figure) -> list[str]:
     """Return the colours and colour maps that are neither of the palette, nor grey, nor of MAPS.
 
     Looks at lines, markers, bars and other areas, points and images of one channel; not at text.
@@ -72,11 +70,8 @@ def strange_colours(fig: "Figure") -> list[str]:
     return list(found)
 
 
-def _series(axes: "Axes") -> Iterator[tuple[str, tuple]]:
+def _series(axes: Axes) -> Iterator[tuple[str, tuple]]:
     """Yield (label, what tells it apart besides colour) for each series of an axes."""
-    from matplotlib.collections import PathCollection
-    from matplotlib.container import BarContainer, ErrorbarContainer
-
     for line in axes.get_lines():
         yield str(line.get_label()), ("line", line.get_linestyle(), str(line.get_marker()))
     for held in axes.containers:
@@ -92,19 +87,13 @@ def _series(axes: "Axes") -> Iterator[tuple[str, tuple]]:
             yield str(points.get_label()), ("points", bytes(memoryview(shape)))
 
 
-def _strange(artist: "Artist") -> Iterator[str]:
+def _strange(artist: Artist) -> Iterator[str]:
     """Yield the colours (#rrggbb) or the colour map of an artist that are not the book's."""
-    import numpy as np
-    from matplotlib.collections import Collection
-    from matplotlib.colors import to_hex
-    from matplotlib.image import AxesImage
-    from matplotlib.lines import Line2D
-
     if isinstance(artist, Collection | AxesImage) and (values := artist.get_array()) is not None:
         if isinstance(artist, AxesImage) and values.ndim == 3:  # a picture
             return
         colours = artist.get_cmap()(np.arange(256))
-        if any(to_hex(c) not in _known() and not _grey(c) for c in colours):
+        if not all(map(_is_ours, colours)):
             yield f"colour map {artist.get_cmap().name}"
         return
     if isinstance(artist, Line2D):
@@ -118,21 +107,16 @@ def _strange(artist: "Artist") -> Iterator[str]:
             for colour in np.unique(np.atleast_2d(given), axis=0)
         ]
     for colour in colours:
-        if not _grey(colour) and to_hex(colour) not in _known():
+        if not _is_ours(colour):
             yield to_hex(colour)
 
 
-def _grey(colour: object) -> bool:
-    from matplotlib.colors import to_rgba
-
+def _is_ours(colour: object) -> bool:
     red, green, blue, alpha = to_rgba(colour)
-    return alpha == 0 or red == green == blue
+    return alpha == 0 or red == green == blue or to_hex(colour) in _known()
 
 
-@lru_cache(maxsize=1)
+@cache
 def _known() -> frozenset[str]:
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
     ours = {to_hex(colour) for colour in COLOURS}
     return frozenset(ours | {to_hex(colormaps[m](i)) for m in MAPS for i in range(256)})

@@ -7,6 +7,7 @@ source changes no output.
 import inspect
 import re
 import textwrap
+from dataclasses import dataclass
 
 from src.book.storage import events
 from src.book.storage.errors import BookError
@@ -14,15 +15,11 @@ from src.book.storage.errors import BookError
 APART = "\n\n\n"  # between two sources; within one there are no two blank lines
 
 
+@dataclass(repr=False)
 class Source:
-    """The source of some objects; Jupyter and the book highlight it, a terminal prints it.
+    """The source of some objects; Jupyter and the book highlight it, a terminal prints it."""
 
-    Args:
-        parts: the code of each object.
-    """
-
-    def __init__(self, parts: list[str]) -> None:
-        self.parts = parts
+    parts: list[str]
 
     def __repr__(self) -> str:
         """Return the sources, one after the other."""
@@ -43,15 +40,12 @@ def show(*things: object) -> Source:
     """
     if not things:
         raise BookError("show takes at least one function or class from src/")
-    parts = [_source_of(thing) for thing in things]
-    for code in parts:
+    parts = []
+    for thing in things:
+        try:
+            code = textwrap.dedent(inspect.getsource(inspect.unwrap(thing))).rstrip()
+        except (TypeError, OSError):
+            raise BookError(f"show takes a function or class from src/, not {thing!r}") from None
         events.emit("show", code=code)
+        parts.append(code)
     return Source(parts)
-
-
-def _source_of(thing: object) -> str:
-    try:
-        lines, _ = inspect.getsourcelines(inspect.unwrap(thing))
-    except (TypeError, OSError):
-        raise BookError(f"show takes a function or class from src/, not {thing!r}") from None
-    return textwrap.dedent("".join(lines)).rstrip()
