@@ -14,13 +14,7 @@ from src.book.storage.files import write_atomically
 
 
 def accept(names: list[str] | None = None) -> list[Path]:
-    """Write the committed notebook and the quick ledger of chapters from their last quick run.
-
-    Args:
-        names: of the chapters; None for all.
-
-    Returns:
-        The files whose content changed.
+    """Write committed notebooks and quick ledger from the last runs; return the files that changed.
 
     Raises:
         BookError: if a chapter's run is missing, failed, is out of date, or shows something that a
@@ -58,7 +52,8 @@ def write_ledger(result: Result) -> Path:
         "measurements": result.measurements,
         "recorded": result.recorded,
     }
-    if code := _code_of(result):
+    # Not if it was edited since the run began.
+    if (code := dependencies.chapter_code(result.chapter)) and code == result.inputs.get("code"):
         entry["code"] = code
     if result.profile != "quick":
         # What the work took, also where it was done in several calls.
@@ -69,9 +64,3 @@ def write_ledger(result: Result) -> Path:
             entry["gpu_peak_memory_mb"] = result.gpu_peak_memory_mb
         entry["provenance"] = result.provenance
     return ledger.write(result.chapter, result.profile, entry, result.parameters.get("seed"))
-
-
-def _code_of(result: Result) -> str:
-    """Return the content key of the code that a run used; "" if it was edited since it began."""
-    now = dependencies.chapter_code(result.chapter)
-    return now if result.inputs.get("code") == now else ""

@@ -1,21 +1,16 @@
 """Drift: quick runs made afresh, against what is committed; every number that moved, in a table."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree as xml
 
 from src.book.acceptance import gates
 from src.book.evidence import ledger
 from src.book.execution import runner
 from src.book.notebook import chapters, notebooks, references
-from src.book.notebook.install import without_install_cell
+from src.book.notebook.references import RELATIVE
 from src.book.storage import paths
 from src.book.storage.errors import BookError
-
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
 
 _HEADER = ("chapter", "where", "was", "is", "tolerance", "verdict")
 
@@ -39,19 +34,13 @@ class Row:
 
 @dataclass
 class ChapterDrift:
-    """How far a chapter moved.
-
-    Attributes:
-        chapter: its name.
-        seconds: what its run took.
-        problem: why it could not be compared, in a sentence; "" if it was.
-        compared: the rows of each claim ("tmpd C1") and of each code cell ("cell 12") that was
-            compared; none for what stayed as it was.
-    """
+    """How far a chapter moved."""
 
     chapter: str
-    seconds: float = 0.0
-    problem: str = ""
+    seconds: float = 0.0  # what its run took
+    problem: str = ""  # why it could not be compared, in a sentence
+    # The rows of each claim ("tmpd C1") and of each code cell ("cell 12") that was compared; none
+    # for what stayed as it was.
     compared: dict[str, list[Row]] = field(default_factory=dict)
 
     @property
@@ -64,10 +53,6 @@ def measure(chapters: list[str] | None = None, jobs: int | None = None) -> list[
     """Run chapters afresh in `_build/drift` and compare them with what is committed.
 
     The last good pages in `_build/runs` stay as they are.
-
-    Args:
-        chapters: their names; None for all.
-        jobs: how many at a time; None for as many as cores and memory allow.
 
     Raises:
         BookError: for an unknown chapter.
@@ -101,22 +86,19 @@ def junit(found: list[ChapterDrift]) -> str:
             case = xml.SubElement(suite, "testcase", classname=drift.chapter, name=name)
             lines = "\n".join(f"{row.says} ({row.verdict} tolerance)" for row in rows)
             if far := [row.says for row in rows if row.beyond]:
-                failure = xml.SubElement(case, "failure", message=_printable(far[0]))
-                failure.text = _printable(lines)
+                failure = xml.SubElement(case, "failure", message=far[0])
+                failure.text = lines
             elif rows:
-                xml.SubElement(case, "system-out").text = _printable(lines)
+                xml.SubElement(case, "system-out").text = lines
         if drift.problem:
             case = xml.SubElement(suite, "testcase", classname=drift.chapter, name="run")
-            xml.SubElement(case, "error", message=_printable(drift.problem))
+            xml.SubElement(case, "error", message=drift.problem)
         for what, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error")):
             suite.set(what, str(len(list(suite.iter(tag)))))
     xml.indent(suites)
-    return xml.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _printable(text: str) -> str:
-    """Return a text without the control characters that XML cannot hold."""
-    return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
+    text = xml.tostring(suites, encoding="unicode", xml_declaration=True)
+    # XML cannot hold control characters.
+    return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text) + "\n"
 
 
 def _compare(outcome: runner.Outcome, folder: Path) -> ChapterDrift:
@@ -127,32 +109,27 @@ def _compare(outcome: runner.Outcome, folder: Path) -> ChapterDrift:
         return drift
     try:
         page = notebooks.load(folder / f"{chapter}.ipynb")
-        committed = without_install_cell(
-            notebooks.load(gates.reference_file(chapters.find(chapter)))
-        )
+        committed = gates.reference_of(chapters.find(chapter))
         names = [f"{m['paper']} {m['claim']}" for m in result.measurements]
         cells = enumerate(committed.cells, start=1)
         names += [f"cell {number}" for number, cell in cells if references.is_compared(cell)]
         drift.compared = {name: [] for name in names}
-        for name, row in _moved(chapter, committed, page, result.measurements):
+        for moved in ledger.moved(chapter, result.measurements):
+            drift.compared.setdefault(f"{moved.paper} {moved.claim}", []).append(_row(moved))
+        words, limit = gates.measured_words(chapter, result.measurements), f"{RELATIVE:.0%}"
+        for change in references.changes(committed, page, words):
+            name, far = f"cell {change.cell}", not change.within
+            row = Row(name, change.was, change.now, limit, far, change.says)
             drift.compared.setdefault(name, []).append(row)
     except BookError as error:
         drift.problem = str(error).removeprefix(f"{chapter}: ")
     return drift
 
 
-def _moved(
-    chapter: str, committed: "NotebookNode", page: "NotebookNode", measurements: list[dict]
-) -> Iterator[tuple[str, Row]]:
-    """Yield what moved, each with the claim or the cell that it belongs to."""
-    for moved in ledger.moved(chapter, measurements):
-        name = f"{moved.paper} {moved.claim}"
-        limit = "its criterion" if moved.tolerance is None else f"{moved.tolerance:g}"
-        if moved.what in ("verdict", "measurement"):
-            limit = "none"
-        was, now = (f"{v:.6g}" if isinstance(v, float) else str(v) for v in (moved.was, moved.now))
-        yield name, Row(f"{name} {moved.what}", was, now, limit, moved.beyond, str(moved))
-    words = gates.measured_words(chapter, measurements)
-    for change in references.changes(committed, page, words):
-        name, limit = f"cell {change.cell}", f"{references.RELATIVE:.0%}"
-        yield name, Row(name, change.was, change.now, limit, not change.within, change.says)
+def _row(moved: ledger.Moved) -> Row:
+    limit = "its criterion" if moved.tolerance is None else f"{moved.tolerance:g}"
+    if moved.what in ("verdict", "measurement"):
+        limit = "none"
+    was, now = (f"{v:.6g}" if isinstance(v, float) else str(v) for v in (moved.was, moved.now))
+    where = f"{moved.paper} {moved.claim} {moved.what}"
+    return Row(where, was, now, limit, moved.beyond, str(moved))

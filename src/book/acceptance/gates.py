@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from src.book.acceptance import sources
 from src.book.chapter import figures
+from src.book.evidence import catalogue, claims, ledger
 from src.book.execution.results import read_page, read_result, why_stale
 from src.book.notebook import chapters, notebooks, outputs
 from src.book.notebook.chapters import Chapter
@@ -38,17 +39,11 @@ _UNSTABLE = {
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that must be put right before the book is good.
+    """Something that must be put right before the book is good."""
 
-    Attributes:
-        chapter: the chapter, or the catalogue file.
-        cell: the cell's number in the chapter, from 1; 0 if it concerns no single cell.
-        what: what is wrong and what to do.
-    """
-
-    chapter: str
-    cell: int
-    what: str
+    chapter: str  # or the catalogue file
+    cell: int  # its number in the chapter, from 1; 0 if it concerns no single cell
+    what: str  # is wrong, and what to do
 
     def __str__(self) -> str:
         """Return "chapter, cell N: what"."""
@@ -87,31 +82,31 @@ def check_source(chapter: Chapter) -> list[Problem]:
 
 def check_pair(chapter: Chapter) -> list[Problem]:
     """The committed notebook has the install cell, and beside it exactly the source's cells."""
-    source, pair = chapter.notebook, notebooks.load(reference_file(chapter))
+    source, reference = chapter.notebook, reference_of(chapter)
     if any(is_install_cell(cell) for cell in source.cells):
         return [_problem(chapter, "the .py holds the install cell of its .ipynb; delete it there")]
-    differences = notebooks.source_differences(source, without_install_cell(pair))
     remedy = f"the .py is the source: make accept CHAPTER={chapter.name}"
-    found = [f"stale pair: {text}; {remedy}" for text in differences] + install_problems(pair)
+    differences = notebooks.source_differences(source, reference)
+    found = [f"stale pair: {text}; {remedy}" for text in differences]
+    found += install_problems(notebooks.load(chapter.pair))
     return [_problem(chapter, what) for what in found]
 
 
 def check_reference(chapter: Chapter) -> list[Problem]:
     """The committed notebook is executed, free of errors, text only, stable and small."""
-    file = reference_file(chapter)
-    problems = reference_problems(without_install_cell(notebooks.load(file)))
-    further = max(0, len(chapter.papers) - 1)
-    most = LARGEST_REFERENCE + further * MORE_A_PAPER
-    if file.stat().st_size > most:
-        size = f"{file.stat().st_size / 1000:.0f} kB, more than {most // 1000} kB"
-        problems.append((0, f"the reference has {size}; print less"))
+    problems = reference_problems(reference_of(chapter))
+    size = chapter.pair.stat().st_size
+    most = LARGEST_REFERENCE + max(0, len(chapter.papers) - 1) * MORE_A_PAPER
+    if size > most:
+        said = f"{size / 1000:.0f} kB, more than {most // 1000} kB"
+        problems.append((0, f"the reference has {said}; print less"))
     return [_problem(chapter, what, cell) for cell, what in problems]
 
 
 def reference_problems(notebook: "NotebookNode") -> list[tuple[int, str]]:
     """Return (cell, what) for everything that a reference must not hold."""
     found = page_problems(notebook)
-    for number, output in _outputs(notebook):
+    for number, output in notebooks.numbered_outputs(notebook):
         data = output.get("data", {})
         found += [(number, f"a reference holds no {k}") for k in data if not k.startswith("text/")]
         if output.get("metadata"):
@@ -128,7 +123,7 @@ def page_problems(notebook: "NotebookNode") -> list[tuple[int, str]]:
         (number, "its execution count is missing or out of order: it was not run, or stripped")
         for number in notebooks.unexecuted(notebook)
     ]
-    for number, output in _outputs(notebook):
+    for number, output in notebooks.numbered_outputs(notebook):
         if output.output_type == "stream" and output.name == "stderr":
             said = " ".join(output.text.split())[:100]
             found.append((number, f"prints to stderr ({said}); a page shows no warnings"))
@@ -145,7 +140,7 @@ def check_page(chapter: Chapter) -> list[Problem]:
 def figure_problems(notebook: "NotebookNode") -> list[tuple[int, str]]:
     """Return (cell, what) for images without name, caption or description, and shared names."""
     found, cells = [], {}
-    for number, output in _outputs(notebook):
+    for number, output in notebooks.numbered_outputs(notebook):
         if not any(kind.startswith("image/") for kind in output.get("data", {})):
             continue
         about = output.metadata.get("book", {})
@@ -184,16 +179,14 @@ def check_text(chapter: Chapter) -> list[Problem]:
     if page is None or page_problems(page) or why_stale(chapter.name, "quick"):
         return []  # other gates say what is wrong
     measurements = read_result(chapter.name, "quick").measurements
-    reference = without_install_cell(notebooks.load(reference_file(chapter)))
-    differences = text_differences(reference, page, measured_words(chapter.name, measurements))
+    words = measured_words(chapter.name, measurements)
+    differences = text_differences(reference_of(chapter), page, words)
     remedy = f"if it is meant: make accept CHAPTER={chapter.name}"
     return [_problem(chapter, f"{what}; {remedy}", cell) for cell, what in differences]
 
 
 def measured_words(chapter: str, measurements: list[dict]) -> dict[str, str]:
     """Return the ledger's words about each measurement with a tolerance, and a quick run's."""
-    from src.book.evidence import catalogue, claims, ledger
-
     committed = (ledger.read(chapter, "quick") or {"measurements": []})["measurements"]
     fresh = {(m["paper"], m["claim"]): m for m in measurements}
     words = {}
@@ -206,8 +199,6 @@ def measured_words(chapter: str, measurements: list[dict]) -> dict[str, str]:
 
 def check_ledger(chapter: Chapter) -> list[Problem]:
     """Each number lies within its claim's tolerance of the ledger, with the same verdict."""
-    from src.book.evidence import ledger
-
     if why_stale(chapter.name, "quick"):
         return []  # check_run says so
     result = read_result(chapter.name, "quick")
@@ -222,26 +213,20 @@ def check_names() -> list[Problem]:
 
 def check_catalogue() -> list[Problem]:
     """Every chapter has a paper in the catalogue, and every paper there has its chapter."""
-    from src.book.evidence import catalogue
-
     try:
         with_papers = catalogue.chapters()
         catalogue.planned()
     except BookError as error:
         return [Problem("catalogue", 0, str(error))]
-    names = [chapter.name for chapter in chapters.select()]
-    found = [
-        Problem(name, 0, "no paper in data/papers names this chapter; add its entry")
-        for name in names
-        if name not in with_papers
+    names = dict.fromkeys(chapter.name for chapter in chapters.select())
+    lonely = "no paper in data/papers names this chapter; add its entry"
+    found = [Problem(name, 0, lonely) for name in names if name not in with_papers]
+    return found + [
+        Problem(f"data/papers/{paper.id}.yml", 0, f"there is no chapters/{name}.py")
+        for name, papers in with_papers.items()
+        for paper in papers
+        if name not in names
     ]
-    for name, papers in with_papers.items():
-        if name not in names:
-            found += [
-                Problem(f"data/papers/{paper.id}.yml", 0, f"there is no chapters/{name}.py")
-                for paper in papers
-            ]
-    return found
 
 
 GATES: tuple[Callable[[Chapter], list[Problem]], ...] = (
@@ -255,8 +240,8 @@ GATES: tuple[Callable[[Chapter], list[Problem]], ...] = (
 )
 
 
-def reference_file(chapter: Chapter) -> Path:
-    """Return a chapter's committed notebook.
+def reference_of(chapter: Chapter) -> "NotebookNode":
+    """Return a chapter's committed notebook as it was run, without the install cell.
 
     Raises:
         BookError: if there is none.
@@ -264,7 +249,7 @@ def reference_file(chapter: Chapter) -> Path:
     if not chapter.pair.exists():
         name = chapter.name
         raise BookError(f"{name}: no reference yet: make accept CHAPTER={name}")
-    return chapter.pair
+    return without_install_cell(notebooks.load(chapter.pair))
 
 
 def _page(chapter: Chapter) -> "NotebookNode | None":
@@ -273,14 +258,6 @@ def _page(chapter: Chapter) -> "NotebookNode | None":
 
 def _problem(chapter: Chapter, what: str, cell: int = 0) -> Problem:
     return Problem(chapter.name, cell, what)
-
-
-def _outputs(notebook: "NotebookNode") -> list[tuple[int, "NotebookNode"]]:
-    return [
-        (number, output)
-        for number, cell in enumerate(notebook.cells, start=1)
-        for output in cell.get("outputs", [])
-    ]
 
 
 def _unstable(text: str) -> list[str]:

@@ -17,9 +17,7 @@ def run_profile(
     names: list[str] | None,
     profile: str,
     seeds: list[int] | None = None,
-    *,
-    jobs: int | None = None,
-    force: bool = False,
+    **asked: object,
 ) -> list[runner.Outcome]:
     """Run a larger profile of chapters and write their ledger entries; return how each run went.
 
@@ -29,8 +27,7 @@ def run_profile(
         seeds: the base seeds, from which a chapter derives those of its units; None for each
             chapter's own. A chapter's own seed writes the entry that the pages show; every other
             seed N writes `<chapter>.seed-N.json` beside it, and leaves pages and weights alone.
-        jobs: how many chapters at a time; None for as many as cores and memory allow.
-        force: run them even when they are up to date (with another seed they never are).
+        jobs, force: as for `runner.run`; with another seed nothing is up to date.
 
     Raises:
         BookError: for an unknown chapter or profile, or a chapter without the profile.
@@ -39,14 +36,12 @@ def run_profile(
     own = _own_seeds(names, profile)
     outcomes = []
     for seed in [None] if seeds is None else seeds:
-        usual = [name for name in own if seed in (None, own[name])]
-        if usual:
-            outcomes += _run(usual, profile, jobs=jobs, force=force)
+        if usual := [name for name in own if seed in (None, own[name])]:
+            outcomes += _run(usual, profile, **asked)
         if others := [name for name in own if name not in usual]:
             print(f"seed {seed}:")
             out = paths.build_dir() / "runs" / profile / f"seed-{seed}"
-            given = {"seed": seed}
-            outcomes += _run(others, profile, jobs=jobs, force=force, given=given, out=out)
+            outcomes += _run(others, profile, given={"seed": seed}, out=out, **asked)
     return outcomes
 
 

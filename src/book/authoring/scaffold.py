@@ -17,15 +17,13 @@ def new(part: str, chapter: str, paper: str | None = None) -> list[Path]:
     """Write a chapter, its method modules, its tests and its catalogue entries from the templates.
 
     A topic chapter, for which several papers are planned, gets a section, a module, a test and an
-    entry for each of them.
+    entry for each of them. Returns the files written.
 
     Args:
         part: one of the parts, such as "gnn".
         chapter: the chapter's name, such as "framelets"; also its room's below `src/<part>`.
         paper: the paper's id; title and year come from the planned papers if it is one of them.
             None takes all papers that are planned for this chapter.
-
-    Returns the files written.
 
     Raises:
         BookError: for a wrong part or name, or if a file is there already; nothing is written then.
@@ -112,9 +110,7 @@ def _replace(text: str, names: dict[str, str]) -> str:
 def _unplan(papers: list[str]) -> None:
     """Take papers off the list of planned ones: they have entries of their own now."""
     file = paths.papers_dir() / "planned.jsonl"
-    if not file.exists():
-        return
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if json.loads(line)["id"] not in papers]
-    if kept != lines:
+    if file.exists():
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if json.loads(line)["id"] not in papers]
         write_atomically(file, "".join(kept))

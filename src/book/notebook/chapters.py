@@ -27,13 +27,9 @@ _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 @dataclass(frozen=True)
 class Chapter:
-    """One chapter: its files, and what its source declares, read when it is first asked for.
+    """One chapter: its files, and what its source declares, read when it is first asked for."""
 
-    Attributes:
-        name: such as "foundations/transformer".
-    """
-
-    name: str
+    name: str  # such as "foundations/transformer"
 
     @property
     def source(self) -> Path:
@@ -72,8 +68,8 @@ class Chapter:
         found: dict[str, object] = {}
         for statement in self._statements(cells[0].source):
             try:
-                name, value = _assignment(statement)
-                found[name] = ast.literal_eval(value)
+                name, value = _literal(statement)
+                found[name] = value
             except ValueError:
                 raise BookError(
                     f"{self.name}: the parameters cell may hold only lines `name = literal`, "
@@ -93,9 +89,9 @@ class Chapter:
                 continue
             for statement in self._statements(cell.source):
                 with contextlib.suppress(ValueError):
-                    name, value = _assignment(statement)
-                    sizes = ast.literal_eval(value) if name == "SIZES" else None
-                    if isinstance(sizes, dict) and sizes and all(type(k) is str for k in sizes):
+                    name, sizes = _literal(statement)
+                    is_sizes = name == "SIZES" and isinstance(sizes, dict) and sizes
+                    if is_sizes and all(type(k) is str for k in sizes):
                         return list(sizes)
         raise BookError(
             f'{self.name}: no literal dictionary SIZES = {{"quick": {{...}}, ...}}: it says which '
@@ -103,10 +99,7 @@ class Chapter:
         )
 
     def validate(self, given: dict[str, object]) -> dict[str, object]:
-        """Return given parameters, converted to the declared types.
-
-        Args:
-            given: values by name; texts (from a command line) are converted.
+        """Return given parameters by name, texts (from a command line) converted to their types.
 
         Raises:
             BookError: for an unknown name, a wrong type, or a profile that the chapter does not
@@ -123,7 +116,8 @@ class Chapter:
     def _converted(self, name: str, value: object, kind: type) -> object:
         if isinstance(value, str) and kind is not str:
             with contextlib.suppress(ValueError, SyntaxError):
-                value = _from_text(value, kind)
+                read = kind if kind in (int, float) else ast.literal_eval
+                value = read(value.capitalize() if kind is bool else value)
         if kind is float and type(value) is int:
             value = float(value)
         if type(value) is not kind:
@@ -152,11 +146,7 @@ def select(names: list[str] | None = None) -> list[Chapter]:
 
 
 def find(name: str) -> Chapter:
-    """Return the chapter of a name such as "foundations/transformer".
-
-    Raises:
-        BookError: listing the valid names if there is no such chapter.
-    """
+    """Return the chapter of a name such as "foundations/transformer"; BookError if none has it."""
     return select([name])[0]
 
 
@@ -171,20 +161,12 @@ def _files() -> list[str]:
     return sorted(f.relative_to(folder).with_suffix("").as_posix() for f in files)
 
 
-def _from_text(text: str, kind: type) -> object:
-    if kind is bool:
-        return {"true": True, "false": False}.get(text.lower(), text)
-    return kind(text) if kind in (int, float) else ast.literal_eval(text)
-
-
-def _assignment(statement: ast.stmt) -> tuple[str, ast.expr]:
-    """Return name and value of `name = value`; ValueError for any other statement."""
-    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-        target, value = statement.targets[0], statement.value
-    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-        target, value = statement.target, statement.value
-    else:
-        raise ValueError("not an assignment")
-    if not isinstance(target, ast.Name):
-        raise ValueError("not a plain name")
-    return target.id, value
+def _literal(statement: ast.stmt) -> tuple[str, object]:
+    """Return name and value of `name = literal`; ValueError for any other statement."""
+    match statement:
+        case (
+            ast.Assign(targets=[ast.Name(name)], value=value)
+            | ast.AnnAssign(target=ast.Name(name), value=ast.expr() as value)
+        ):
+            return name, ast.literal_eval(value)
+    raise ValueError("not an assignment of a literal to a name")

@@ -16,8 +16,6 @@ from src.book.storage.files import write_atomically
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-_ID = "install"
-_TAGS = ["install", "remove-cell"]
 _SOURCE = """\
 # Only for Google Colab: installs the book's code, version {version}, in one to two minutes.
 import sys
@@ -37,9 +35,8 @@ def install_cell() -> "NotebookNode | None":
     source = _SOURCE.format(
         version=repository.version(), address=address, reference=repository.released_as()
     )
-    return nbformat.v4.new_code_cell(
-        source, id=_ID, metadata={"tags": list(_TAGS)}, execution_count=1, outputs=[]
-    )
+    about = {"id": "install", "metadata": {"tags": ["install", "remove-cell"]}}
+    return nbformat.v4.new_code_cell(source, execution_count=1, outputs=[], **about)
 
 
 def with_install_cell(notebook: "NotebookNode") -> "NotebookNode":
@@ -79,11 +76,9 @@ def refresh() -> list[Path]:
     Nothing is run: the cell does nothing where references are made, and so changes no output.
     """
     changed = []
-    for chapter in chapters.select():
-        file = chapter.pair
-        if file.exists():
-            text = notebooks.dumps(with_install_cell(notebooks.load(file)))
-            if text != file.read_text(encoding="utf-8"):
-                write_atomically(file, text)
-                changed.append(file)
+    for file in (chapter.pair for chapter in chapters.select() if chapter.pair.exists()):
+        text = notebooks.dumps(with_install_cell(notebooks.load(file)))
+        if text != file.read_text(encoding="utf-8"):
+            write_atomically(file, text)
+            changed.append(file)
     return changed

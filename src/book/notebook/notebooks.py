@@ -68,28 +68,22 @@ def load(file: Path) -> "NotebookNode":
     """
     import nbformat
 
+    text = ""
     try:
         text = file.read_bytes().decode()
-    except FileNotFoundError:
-        raise BookError(f"{paths.short(file)} is missing") from None
-    except UnicodeDecodeError as error:
-        raise _not_a_notebook(file, str(error)) from None
-    try:
         notebook = json.loads(text)
         if not isinstance(notebook["cells"], list) or notebook["nbformat"] != 4:
             raise ValueError("it has no cells of notebook format 4")
         if not all({"cell_type", "source"} <= cell.keys() for cell in notebook["cells"]):
             raise ValueError("a cell has no type or no source")
-        return nbformat.from_dict(_joined(notebook))
+        return nbformat.v4.rwbase.rejoin_lines(nbformat.from_dict(notebook))
+    except FileNotFoundError:
+        raise BookError(f"{paths.short(file)} is missing") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _not_a_notebook(file, unfinished_merge(text) or str(error)) from None
-
-
-def _not_a_notebook(file: Path, why: str) -> BookError:
-    return BookError(
-        f"{paths.short(file)} is not a notebook ({why}); the book writes this file: delete it, "
-        "then make book (and make accept, if it lies in chapters)"
-    )
+        raise BookError(
+            f"{paths.short(file)} is not a notebook ({unfinished_merge(text) or error}); the book "
+            "writes this file: delete it, then make book (and make accept, if it lies in chapters)"
+        ) from None
 
 
 def dumps(notebook: "NotebookNode") -> str:
@@ -134,19 +128,13 @@ def clean(executed: "NotebookNode") -> "NotebookNode":
 
 
 def source_differences(source: "NotebookNode", pair: "NotebookNode") -> list[str]:
-    """Compare the source parts of two notebooks: cells, types, text, tags and ids.
-
-    Returns:
-        One sentence a difference, the first few; empty if the pair agrees.
-    """
+    """Return the first few differences of source and pair: in cells, types, text, tags and ids."""
     found = []
     for number, (ours, theirs) in enumerate(zip(source.cells, pair.cells, strict=False), start=1):
         for what in ("cell_type", "source", "metadata", "id"):
             if ours.get(what) != theirs.get(what):
-                found.append(
-                    f"cell {number}: {what} is {_brief(ours.get(what))} in the .py, "
-                    f"{_brief(theirs.get(what))} in the .ipynb"
-                )
+                here, there = f"{ours.get(what)!r:.70}", f"{theirs.get(what)!r:.70}"
+                found.append(f"cell {number}: {what} is {here} in the .py, {there} in the .ipynb")
                 break
     if len(source.cells) != len(pair.cells):
         found.append(f"{len(source.cells)} cells in the .py, {len(pair.cells)} in the .ipynb")
@@ -154,12 +142,7 @@ def source_differences(source: "NotebookNode", pair: "NotebookNode") -> list[str
 
 
 def with_outputs(source: "NotebookNode", executed: "NotebookNode") -> "NotebookNode":
-    """Return the cells of a source with the outputs of a run of the same code cells.
-
-    Args:
-        source: the chapter as its source has it now.
-        executed: a cleaned run, whose words and imports may be older.
-    """
+    """Return the cells of a source with the outputs of a run of the same code cells."""
     made, ran = copy.deepcopy(source), [c for c in executed.cells if c.cell_type == "code"]
     code = [cell for cell in made.cells if cell.cell_type == "code"]
     if len(code) != len(ran):
@@ -171,22 +154,25 @@ def with_outputs(source: "NotebookNode", executed: "NotebookNode") -> "NotebookN
 
 def unexecuted(notebook: "NotebookNode") -> list[int]:
     """Return the numbers (from 1) of code cells not executed, or not in order."""
-    expected, found = 1, []
-    for number, cell in enumerate(notebook.cells, start=1):
-        if cell.cell_type != "code":
-            continue
-        if cell.get("execution_count") != expected:
-            found.append(number)
-        expected += 1
-    return found
+    code = [(n, c) for n, c in enumerate(notebook.cells, start=1) if c.cell_type == "code"]
+    counted = enumerate(code, start=1)
+    return [n for expected, (n, cell) in counted if cell.get("execution_count") != expected]
+
+
+def numbered_outputs(notebook: "NotebookNode") -> list[tuple[int, "NotebookNode"]]:
+    """Return (cell number, output) for every output."""
+    return [
+        (number, output)
+        for number, cell in enumerate(notebook.cells, start=1)
+        for output in cell.get("outputs", [])
+    ]
 
 
 def errors(notebook: "NotebookNode") -> list[tuple[int, str]]:
     """Return (cell number, "Name: message") for every error output."""
     return [
         (number, f"{output.ename}: {output.evalue}".split("\n")[0])
-        for number, cell in enumerate(notebook.cells, start=1)
-        for output in cell.get("outputs", [])
+        for number, output in numbered_outputs(notebook)
         if output.output_type == "error"
     ]
 
@@ -215,13 +201,9 @@ def _assign_ids(cells: list) -> None:
 def _join_streams(outputs: list) -> list:
     joined: list = []
     for output in outputs:
-        previous = joined[-1] if joined else None
-        if (
-            previous is not None
-            and output.output_type == previous.output_type == "stream"
-            and output.name == previous.name
-        ):
-            previous["text"] += output.text
+        # Only streams have names.
+        if joined and "name" in output and output.name == joined[-1].get("name"):
+            joined[-1]["text"] += output.text
         else:
             joined.append(output)
     return joined
@@ -233,15 +215,3 @@ def _clean_output(output: dict, count: int | None) -> dict:
     elif output.output_type == "error":
         output["traceback"] = [without_colour(line) for line in output.traceback]
     return output
-
-
-def _joined(notebook: dict) -> dict:
-    """Join the lists of lines in which notebook files keep their texts."""
-    import nbformat
-
-    return nbformat.v4.rwbase.rejoin_lines(nbformat.from_dict(notebook))
-
-
-def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 70 else text[:67] + "..."

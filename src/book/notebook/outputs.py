@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import nh3
 
+from src.book.notebook.notebooks import numbered_outputs
+
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
@@ -53,8 +55,7 @@ def problems(notebook: "NotebookNode") -> list[tuple[int, str]]:
     """Return (cell number, what) for each output that no page takes."""
     return [
         (number, f"{what}, which no page takes; {_REMEDY}")
-        for number, cell in enumerate(notebook.cells, start=1)
-        for output in cell.get("outputs", [])
+        for number, output in numbered_outputs(notebook)
         for what in output_problems(output)
     ]
 
@@ -63,12 +64,11 @@ def without_active(notebook: "NotebookNode") -> None:
     """Put a word of explanation in the place of each output that no page takes."""
     import nbformat
 
-    for cell in notebook.cells:
-        for number, output in enumerate(cell.get("outputs", [])):
-            if found := output_problems(output):
-                words = f"[An output is not shown here: {found[0]}.]"
-                data = {"text/plain": words}
-                cell.outputs[number] = nbformat.v4.new_output("display_data", data)
+    for _, output in numbered_outputs(notebook):
+        if found := output_problems(output):
+            data = {"text/plain": f"[An output is not shown here: {found[0]}.]"}
+            output.clear()
+            output.update(nbformat.v4.new_output("display_data", data))
 
 
 def output_problems(output: "NotebookNode") -> list[str]:
@@ -76,9 +76,8 @@ def output_problems(output: "NotebookNode") -> list[str]:
     data = output.get("data", {})
     found = [f"an output is of the kind {kind}" for kind in sorted(set(data) - _KINDS)]
     found += [f"its HTML holds {what}" for what in html_problems(data.get("text/html", ""))]
-    found += [
-        f"its Markdown holds {what}" for what in words_problems(data.get("text/markdown", ""))
-    ]
+    markdown = data.get("text/markdown", "")
+    found += [f"its Markdown holds {what}" for what in words_problems(markdown)]
     about = output.get("metadata", {}).get("book", {})
     caption = " ".join(str(about.get("caption", "")).split())
     found += [f"the caption of its figure holds {what}" for what in words_problems(caption)]

@@ -1,6 +1,7 @@
 """References: the committed, text-only notebooks, and the comparison of a fresh run with them."""
 
 import copy
+import math
 import re
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -46,20 +47,13 @@ def reference(notebook: "NotebookNode") -> "NotebookNode":
 
 @dataclass(frozen=True)
 class Change:
-    """A place where a run's text is not the reference's.
+    """A place where a run's text is not the reference's."""
 
-    Attributes:
-        cell: the cell's number, from 1.
-        was, now: the number, or the word, there; "" where one text has ended.
-        within: whether it is a number that moved within the tolerance.
-        says: a sentence with the texts around it.
-    """
-
-    cell: int
-    was: str
+    cell: int  # its number, from 1
+    was: str  # the number, or the word, there; "" where the text has ended
     now: str
-    within: bool
-    says: str
+    within: bool  # it is a number that moved within the tolerance
+    says: str  # a sentence with the texts around it
 
 
 def text_differences(
@@ -79,7 +73,7 @@ def text_differences(
 def changes(
     expected: "NotebookNode", found: "NotebookNode", measured: dict[str, str] | None = None
 ) -> list[Change]:
-    """Compare the text outputs of two notebooks, numbers by tolerance, HTML as text.
+    """Compare the text outputs of a reference and a run, numbers by tolerance, HTML as text.
 
     Args:
         expected: the reference.
@@ -98,7 +92,7 @@ def changes(
             says = "the reference was made from another source"
             return [*collected, Change(number, "", "", False, says)]
         if is_compared(ours):
-            before, after = (_without(texts(cell), measured or {}) for cell in (ours, theirs))
+            before, after = (_texts(cell, measured or {}) for cell in (ours, theirs))
             collected += _changes(number, before, after)
     return collected
 
@@ -108,19 +102,21 @@ def is_compared(cell: "NotebookNode") -> bool:
     return cell.cell_type == "code" and _EXEMPT not in cell.metadata.get("tags", [])
 
 
-def texts(cell: "NotebookNode") -> str:
-    """Return a code cell's outputs as one text, HTML without its tags."""
+def _texts(cell: "NotebookNode", measured: dict[str, str]) -> str:
+    """Return a code cell's outputs as one text, HTML without its tags.
+
+    The old and the new words about a measurement read the same in it.
+    """
+    from bs4 import BeautifulSoup
+
     found = []
     for output in cell.outputs:
         if output.output_type == "stream":
             found.append(output.text)
         for kind, content in sorted(output.get("data", {}).items()):
-            found.append(_without_tags(content) if kind == "text/html" else content)
-    return "\n".join(found)
-
-
-def _without(text: str, measured: dict[str, str]) -> str:
-    """Return a text in which the old and the new words about a measurement read the same."""
+            is_html = kind == "text/html"
+            found.append(BeautifulSoup(content, "lxml").get_text(" ") if is_html else content)
+    text = "\n".join(found)
     # Both are looked for: a larger profile's row, which has not moved, may have the old words.
     for number, pair in enumerate(measured.items()):
         for words in pair:
@@ -154,7 +150,9 @@ def _changes(cell: int, expected: str, found: str) -> list[Change]:
         numbers = all(token and token.group("number") for token in (ours, theirs))
         before, after = _around(expected, ours), _around(found, theirs)
         says = f"the reference says '{before}', this run says '{after}'"
-        collected.append(Change(cell, was, now, numbers and _close(float(was), float(now)), says))
+        within = numbers and math.isclose(float(was), float(now), rel_tol=RELATIVE)
+        tiny = numbers and abs(float(was)) < NOISE and abs(float(now)) < NOISE
+        collected.append(Change(cell, was, now, within or tiny, says))
         if not numbers:
             break
     return collected
@@ -164,14 +162,3 @@ def _around(text: str, token: re.Match | None) -> str:
     """Return the words around a token; without one, those at the end."""
     place = token.start() if token else len(text)
     return " ".join(text[max(0, place - _SHOWN_AROUND) : place + _SHOWN_AROUND].split())
-
-
-def _close(a: float, b: float) -> bool:
-    small = abs(a) < NOISE and abs(b) < NOISE
-    return small or abs(a - b) <= RELATIVE * max(abs(a), abs(b))
-
-
-def _without_tags(html: str) -> str:
-    from bs4 import BeautifulSoup
-
-    return BeautifulSoup(html, "lxml").get_text(" ")

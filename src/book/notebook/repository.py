@@ -3,7 +3,6 @@
 import re
 import tomllib
 from importlib import metadata
-from pathlib import Path
 
 import yaml
 
@@ -63,7 +62,7 @@ def set_address(given: str) -> str:
             f"the pages cannot link to {matched['host']}: the theme knows repositories on "
             f"hosts named after {', '.join(_HOSTS)}"
         )
-    file = _file()
+    file = paths.root() / "_config.yml"
     before = file.read_text(encoding="utf-8") if file.is_file() else ""
     after, places = _LINE.subn(lambda found: found[1] + wanted, before, count=1)
     if not places:
@@ -73,12 +72,6 @@ def set_address(given: str) -> str:
 
 
 def _repository() -> dict:
-    file = _file()
-    if not file.is_file():
-        return {}
-    settings = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    return settings.get("repository") or {}
-
-
-def _file() -> Path:
-    return paths.root() / "_config.yml"
+    file = paths.root() / "_config.yml"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    return (yaml.safe_load(text) or {}).get("repository") or {}
