@@ -20,6 +20,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from src.book.storage import paths
+from src.book.storage.files import write_atomically
 from src.book.storage.one_look import once
 
 # What is imported: a module, and a name in it ("" for the module itself).
@@ -30,28 +31,17 @@ _CELL = re.compile(r"^# %%(.*)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Code:
-    """What one file says.
+    """What one file says."""
 
-    Attributes:
-        own: a checksum of its code, in which each imported name is a mark.
-        uses: for each mark, in the order of their first use, the imports that it may stand for.
-        imports: everything that it imports of ours.
-    """
-
-    own: str
+    own: str  # a checksum of its code, in which each imported name is a mark
+    # For each mark, in the order of their first use, the imports that it may stand for.
     uses: tuple[tuple[Import, ...], ...]
-    imports: tuple[Import, ...]
+    imports: tuple[Import, ...]  # everything that it imports of ours
 
 
 @dataclass(frozen=True)
 class Reached:
-    """What a file is, with all that it reaches.
-
-    Attributes:
-        key: the content key.
-        own: the file's own checksum.
-        modules: the checksums of the modules that it reaches, by name.
-    """
+    """What a file is, with all that it reaches: content key, own checksum, modules' checksums."""
 
     key: str
     own: str
@@ -73,7 +63,7 @@ def of_module(module: str) -> Reached:
     """
     if (file := module_file(module)) is None:
         raise ModuleNotFoundError(f"no module {module}")
-    return _reached(_module_code(module, file))
+    return of_file(file)
 
 
 @once
@@ -95,7 +85,8 @@ def _reached(code: Code) -> Reached:
     keys = _keys(modules)
     # A package's own code runs when something in it is imported; most packages have none.
     packages = {parent for name in modules for parent in _parents(name)}
-    inits = sorted({keys[p] for p in packages & keys.keys() if modules[p].own != _nothing()})
+    nothing = _code_of([ast.Module([], [])], "").own
+    inits = sorted({keys[p] for p in packages & keys.keys() if modules[p].own != nothing})
     own = {name: module.own for name, module in sorted(modules.items())}
     return Reached(_digest([_key(code, keys), *inits]), code.own, own)
 
@@ -109,7 +100,7 @@ def _closure(imports: Iterable[Import]) -> dict[str, Code]:
         file = module_file(name)
         if name in found or file is None or _is_machinery(name):
             continue
-        found[name] = _module_code(name, file)
+        found[name] = _code(file, _package_of(file))
         waiting += [module for one in found[name].imports if (module := _module_of(one))]
         waiting += _parents(name)
     return found
@@ -166,14 +157,11 @@ def _parents(module: str) -> list[str]:
 
 def _package_of(file: Path) -> str:
     """Return the package that relative imports of a file start from; "" for a page."""
-    if file.is_relative_to(paths.root()):
-        folders = file.relative_to(paths.root()).parent.parts
-        return ".".join(folders) if folders and folders[0] in _ROOTS else ""
+    for root in (paths.root(), paths.package_root()):
+        folders = file.parent.parts[len(root.parts) :]
+        if file.is_relative_to(root) and folders and folders[0] in _ROOTS:
+            return ".".join(folders)
     return ""
-
-
-def _module_code(module: str, file: Path) -> Code:
-    return _code(file, module if file.name == "__init__.py" else module.rpartition(".")[0])
 
 
 @once
@@ -189,16 +177,12 @@ def _code(file: Path, package: str) -> Code:
 
 def _read(content: bytes, package: str) -> Code:
     text = content.decode(errors="replace")
-    marks = list(_CELL.finditer(text)) if not package else []
-    if not marks:
+    # What stands before the first mark, then each mark and what follows it.
+    _, *pieces = _CELL.split(text) if not package else [text]
+    if not pieces:
         return _code_of([_parsed(text)], package)
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    cells = [
-        _cell(mark.group(1), text[mark.end() : end])
-        for mark, end in zip(marks, ends, strict=True)
-        if "[markdown]" not in mark.group(1)
-    ]
-    return _code_of(cells, "")
+    cells = zip(pieces[::2], pieces[1::2], strict=True)
+    return _code_of([_cell(mark, code) for mark, code in cells if "[markdown]" not in mark], "")
 
 
 def _cell(mark: str, source: str) -> ast.Module | str:
@@ -243,18 +227,12 @@ def _imports(node: ast.AST, package: str) -> list[tuple[str, Import]]:
     if isinstance(node, ast.Import):
         found = [(alias.asname or "", (alias.name, "")) for alias in node.names]
     elif isinstance(node, ast.ImportFrom):
-        base = _absolute(node, package)
+        base = node.module or ""
+        if node.level:  # relative: each dot after the first goes one package up
+            parts = package.split(".") if package else []
+            base = ".".join([*parts[: len(parts) - node.level + 1], base]).strip(".")
         found = [(alias.asname or alias.name, (base, alias.name)) for alias in node.names]
     return [pair for pair in found if pair[1][0].split(".")[0] in _ROOTS]
-
-
-def _absolute(node: ast.ImportFrom, package: str) -> str:
-    """Return the module that `from ... import` names, relative dots resolved."""
-    if not node.level:
-        return node.module or ""
-    parts = package.split(".") if package else []
-    parts = parts[: len(parts) - node.level + 1]
-    return ".".join([*parts, *([node.module] if node.module else [])])
 
 
 class _Writer:
@@ -274,15 +252,13 @@ class _Writer:
             return f"[{','.join(filter(None, map(self.text, thing)))}]"
         if not isinstance(thing, ast.AST):
             return repr(thing)
-        if isinstance(thing, ast.Import | ast.ImportFrom) and _is_ours(thing):
-            return ""
-        if _is_docstring(thing):
+        if _is_docstring(thing) or _is_ours(thing):
             return ""
         if isinstance(thing, ast.Name) and thing.id in self.bound:
             if thing.id not in self.marks:
                 self.marks.append(thing.id)
             return f"mark {self.marks.index(thing.id)} {type(thing.ctx).__name__}"
-        if self.raising and _is_words(thing):
+        if self.raising and (_is_text(thing) or isinstance(thing, ast.JoinedStr)):
             return "words"
         self.raising += isinstance(thing, ast.Raise)
         fields = [(name, value) for name, value in ast.iter_fields(thing) if name != "kind"]
@@ -292,31 +268,25 @@ class _Writer:
         return f"{type(thing).__name__}({' '.join(written)})"
 
 
-def _is_ours(node: ast.Import | ast.ImportFrom) -> bool:
+def _is_ours(node: ast.AST) -> bool:
+    """Return whether a statement imports of ours, and nothing else."""
     if isinstance(node, ast.ImportFrom):
         return bool(node.level) or (node.module or "").split(".")[0] in _ROOTS
-    return all(alias.name.split(".")[0] in _ROOTS for alias in node.names)
+    is_import = isinstance(node, ast.Import)
+    return is_import and all(alias.name.split(".")[0] in _ROOTS for alias in node.names)
 
 
 def _is_docstring(node: ast.AST) -> bool:
     """Return whether a statement is a string alone, of a module, class, function or attribute."""
-    is_constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    return is_constant and isinstance(node.value.value, str)
+    return isinstance(node, ast.Expr) and _is_text(node.value)
 
 
-def _is_words(node: ast.AST) -> bool:
-    is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-    return is_text or isinstance(node, ast.JoinedStr)
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def _digest(thing: object) -> str:
     return hashlib.sha256(json.dumps(thing).encode()).hexdigest()
-
-
-@cache
-def _nothing() -> str:
-    """Return the checksum of a module without code."""
-    return _code_of([ast.Module([], [])], "").own
 
 
 # What files say, by their bytes: valid for ever, and kept between processes to start fast.
@@ -326,14 +296,16 @@ def _nothing() -> str:
 def _known() -> dict[str, Code]:
     try:
         kept = json.loads(_kept_file().read_text(encoding="utf-8"))
-        return {name: _code_from(*about) for name, about in kept.items()}
+        return {
+            name: Code(own, tuple(_imports_from(mark) for mark in uses), _imports_from(imports))
+            for name, (own, uses, imports) in kept.items()
+        }
     except (OSError, ValueError, TypeError):
         return {}
 
 
-def _code_from(own: str, uses: list, imports: list) -> Code:
-    marks = tuple(tuple((base, name) for base, name in mark) for mark in uses)
-    return Code(own, marks, tuple((base, name) for base, name in imports))
+def _imports_from(kept: list) -> tuple[Import, ...]:
+    return tuple((base, name) for base, name in kept)
 
 
 @cache
@@ -344,15 +316,8 @@ def _remember() -> None:
 
 def _keep() -> None:
     about = {name: [code.own, code.uses, code.imports] for name, code in _known().items()}
-    file = _kept_file()
-    beside = file.with_suffix(f".{hashlib.sha256(repr(about.keys()).encode()).hexdigest()[:8]}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps(about), encoding="utf-8")
-        beside.replace(file)
-    except OSError:  # a full disk, a tree that cannot be written: then it is read again
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # on a full disk: then it is read again
+        write_atomically(_kept_file(), json.dumps(about))
 
 
 def _kept_file() -> Path:

@@ -34,18 +34,13 @@ _INDENTS = ("", "    ", "        ")  # of a function, a method, a method of an i
 def inputs(chapter: str, profile: str) -> dict[str, str]:
     """Return the checksum of everything that a run with the chapter's own parameters depends on.
 
-    Args:
-        chapter: such as "foundations/transformer".
-        profile: "quick", "cpu" or "gpu".
-
-    Returns:
-        Checksums by name: "code", a file's path, "execution", "parameters".
+    They have names: "code", a file's path, "execution", "parameters".
     """
     root = paths.root()
-    files = [*papers_of(chapter), *_tree(paths.models_dir(chapter))]
+    files = [*papers_of(chapter), *paths.models_dir(chapter).rglob("*")]
     if profile == "quick":  # its page also shows what the larger profiles measured
         files += [paths.results_file(chapter, other) for other in ("cpu", "gpu", "timing")]
-    found = {_name(file, root): _checksum(file) for file in files if file.is_file()}
+    found = {f.relative_to(root).as_posix(): _checksum(f) for f in files if f.is_file()}
     found["code"] = chapter_code(chapter)
     found["execution"] = str(EXECUTION_VERSION)
     found["parameters"] = parameter_text({})
@@ -84,9 +79,7 @@ def modules(chapter: str) -> dict[str, str]:
 def place_of(code: str, chapter: str) -> tuple[str, int, int] | None:
     """Return where a source that a chapter shows stands: file, first and last line; None if gone.
 
-    Args:
-        code: the source, dedented.
-        chapter: only what it reaches is searched, and its own cells.
+    The source is given dedented; what the chapter reaches is searched, and its own cells.
     """
     for file in _sources(chapter):
         text = _text(file)
@@ -104,11 +97,6 @@ def parameter_text(unusual: dict[str, object]) -> str:
     return json.dumps(unusual, sort_keys=True)
 
 
-def fingerprint(inputs: dict[str, str]) -> str:
-    """Return one checksum over all inputs of a run."""
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-
-
 def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
     """Return the names of the inputs that differ."""
     return sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
@@ -120,12 +108,8 @@ def changed_data(fetched: list[dict]) -> list[str]:
         return []
     from src.book.storage.data import registry
 
-    known = registry()
-    return [
-        data["name"]
-        for data in fetched
-        if data["name"] not in known or known[data["name"]].sha256 != data["sha256"]
-    ]
+    known = {name: data.sha256 for name, data in registry().items()}
+    return [data["name"] for data in fetched if known.get(data["name"]) != data["sha256"]]
 
 
 def papers_of(chapter: str) -> list[Path]:
@@ -156,8 +140,7 @@ def _source(chapter: str) -> Path:
 @once
 def _sources(chapter: str) -> list[Path]:
     """Return the files in which a source that a chapter shows may stand."""
-    names = content_keys.of_file(_source(chapter)).modules if _source(chapter).is_file() else {}
-    return [*filter(None, map(content_keys.module_file, names)), _source(chapter)]
+    return [*filter(None, map(content_keys.module_file, modules(chapter))), _source(chapter)]
 
 
 @once
@@ -168,11 +151,3 @@ def _text(file: Path) -> str:
 @once
 def _checksum(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _tree(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.rglob("*") if f.is_file()) if folder.is_dir() else []
-
-
-def _name(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix()

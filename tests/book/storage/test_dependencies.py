@@ -31,7 +31,6 @@ def test_inputs_change_with_everything_a_run_depends_on(toys, monkeypatch):
         file.write_text((file.read_text() if file.exists() else "") + text)
         after = dependencies.inputs("toys/one", "quick")
         assert dependencies.changed(before, after) == ["code" if name in code else name]
-        assert dependencies.fingerprint(before) != dependencies.fingerprint(after)
         before = after
     toys.paper("other", "toys/two")
     (toys.root / "data/results/quick/toys").mkdir(parents=True)
