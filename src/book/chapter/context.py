@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, is_dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from src.book.chapter import figures
+from src.book.chapter import figures, verdict_tables
 from src.book.chapter.tables import Table
 from src.book.evidence import catalogue, claims, ledger
-from src.book.evidence.statistics import NOT_TESTED
 from src.book.storage import content_keys, dependencies, events, machine, paths
 from src.book.storage.errors import BookError, choose
 from src.book.storage.files import write_atomically
@@ -221,66 +220,15 @@ class Run:
         """
         if paper is not None:
             choose(f"paper of {self.chapter}", paper, [p.id for p in self.papers])
-        rows = []
-        timing = ledger.read(self.chapter, "timing") or {}
-        bench = {(m["paper"], m["claim"]): m for m in timing.get("measurements", [])}
-        for entry, name, claim in self._claims():
-            if paper not in (None, entry.id):
-                continue
-            measured, key = self.judged(entry.id, name), (entry.id, name)
-            words = claims.describe(measured.judgement, measured.statistic, measured.unit)
-            verdict = measured.verdict
-            if claim.kind == "timing" and key in bench:
-                words, verdict = f"{_numbers(bench[key])} (benchmark)", bench[key]["verdict"]
-            words = (words or measured.judgement.reason) + self._other_at_scale(key, verdict)
-            lead = self._lead(entry.id) if paper is None else []
-            rows.append([*lead, name, claim.says, claim.paper, words, verdict])
-        lead = self._lead("Paper") if paper is None else []
-        header = [*lead, "Claim", "It says", "The paper reports", "We measured", "Verdict"]
-        return Table(header, rows, "verdict-table")
+        return verdict_tables.verdicts(self, paper)
 
     def verdict_words(self) -> None:
         """Print one line a claim: its name and the verdict's word (no numbers, no timing)."""
-        for paper, name, claim in self._claims():
-            if claim.kind != "timing":
-                print(*self._lead(paper.id), name, self.judged(paper.id, name).verdict)
+        verdict_tables.print_words(self)
 
     def at_scale(self) -> Table:
         """Return what the committed cpu and gpu runs and the benchmarks measured, by claim."""
-        rows = []
-        for profile in ("cpu", "gpu", "timing"):
-            entry, above = ledger.read(self.chapter, profile), ""
-            for m in (entry or {}).get("measurements", []):
-                if m["verdict"] == NOT_TESTED:
-                    continue
-                source = m.get("provenance") or entry["provenance"]
-                where = f"{source['device']}, {source['date']}"
-                where, above = ("" if where == above else where), where
-                lead = self._lead(m["paper"])
-                rows.append([*lead, m["claim"], profile, _numbers(m), m["verdict"], where])
-            if entry is None and profile in self.profiles:
-                said = f"the {profile} profile has not been run yet"
-                rows.append([*self._lead(None), None, profile, said, None, None])
-        where = "Device and date (blank: as above)"
-        header = [*self._lead("Paper"), "Claim", "Profile", "Measured", "Verdict", where]
-        return Table(header, rows, "scale-table")
-
-    def _claims(self) -> Iterator[tuple[catalogue.Paper, str, catalogue.Claim]]:
-        for paper in self.papers:
-            for name, claim in paper.claims.items():
-                yield paper, name, claim
-
-    def _lead(self, paper: str | None) -> list[str | None]:
-        """Return the paper's column, which only chapters of several papers need."""
-        return [paper] if len(self.papers) > 1 else []
-
-    def _other_at_scale(self, key: tuple[str, str], verdict: str) -> str:
-        """Return a pointer to the verdict of a larger profile, where it is another one."""
-        for profile in ledger.LARGER:
-            for m in (ledger.read(self.chapter, profile) or {"measurements": []})["measurements"]:
-                if (m["paper"], m["claim"]) == key and m["verdict"] not in (NOT_TESTED, verdict):
-                    return f" (the {profile} profile says: {m['verdict']}; see At scale)"
-        return ""
+        return verdict_tables.at_scale(self)
 
     def judged(self, paper: str, name: str) -> claims.Measurement:
         """Return a claim's measurement; a claim that this profile does not test says why.
@@ -306,11 +254,6 @@ def _kept(file: Path) -> dict | None:
         return kept if whole and not dependencies.changed_data(kept["data"]) else None
     except (FileNotFoundError, ValueError, AttributeError):
         return None
-
-
-def _numbers(measured: dict) -> str:
-    words = claims.describe_kept(measured)
-    return f"{words}; {measured['peer']}" if "peer" in measured else words
 
 
 def _plain(name: str, what: str, value: object) -> Any:

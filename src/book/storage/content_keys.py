@@ -21,7 +21,7 @@ from pathlib import Path
 
 from src.book.storage import paths
 from src.book.storage.files import write_atomically
-from src.book.storage.one_look import once
+from src.book.storage.one_look import once, one_look
 
 # What is imported: a module, and a name in it ("" for the module itself).
 Import = tuple[str, str]
@@ -51,7 +51,8 @@ class Reached:
 @once
 def of_file(file: Path) -> Reached:
     """Return what a Python file is and reaches: a page in percent format, a module, a test."""
-    return _reached(_code(file, _package_of(file)))
+    with one_look():
+        return _reached(_code(file, _package_of(file)))
 
 
 @once

@@ -17,8 +17,12 @@ _Function = TypeVar("_Function", bound=Callable)
 
 @contextlib.contextmanager
 def one_look() -> Iterator[None]:
-    """Answer, while the context lasts, each question marked by `once` from one look at the disk."""
-    token = _answers.set({})
+    """Answer, while the context lasts, each question marked by `once` from one look at the disk.
+
+    Within another look it is the same one.
+    """
+    answers = _answers.get()
+    token = _answers.set({} if answers is None else answers)
     try:
         yield
     finally:

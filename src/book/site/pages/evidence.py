@@ -7,6 +7,7 @@ from src.book.evidence.catalogue import Claim, Paper
 from src.book.evidence.claims import describe_kept, why_not
 from src.book.evidence.statistics import NOT_TESTED
 from src.book.storage import dependencies
+from src.book.storage.one_look import one_look
 
 NOT_RUN = "not run yet"
 STALE, UNKNOWN = "older than the code", "code unknown"
@@ -59,17 +60,19 @@ class Evidence:
 
 def gather() -> list[Evidence]:
     """Return the evidence for every claim of every paper that runs, in the catalogue's order."""
-    return [e for papers in catalogue.chapters().values() for p in papers for e in of_paper(p)]
+    with one_look():
+        return [e for papers in catalogue.chapters().values() for p in papers for e in of_paper(p)]
 
 
 def of_paper(paper: Paper) -> list[Evidence]:
     """Return the evidence for each claim of a paper."""
     latest = ledger.latest(paper.chapter)
     verdicts = _verdicts(paper)
-    return [
-        _weigh(paper, name, claim, latest.get((paper.id, name)), verdicts.get(name, {}))
-        for name, claim in paper.claims.items()
-    ]
+    with one_look():
+        return [
+            _weigh(paper, name, claim, latest.get((paper.id, name)), verdicts.get(name, {}))
+            for name, claim in paper.claims.items()
+        ]
 
 
 def _weigh(
