@@ -38,12 +38,12 @@ environment:
 """
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run a command; return its exit status."""
+def main(arguments: list[str] | None = None, name: str = "python -m src.book") -> int:
+    """Run a command; return its exit status. `name` is what help calls the program."""
     # A polite request to end is treated like Ctrl-C: kernels end with us.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return commands.main(arguments, prog_name="python -m src.book", standalone_mode=False) or 0
+        return commands.main(arguments, prog_name=name, standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
         return error.exit_code

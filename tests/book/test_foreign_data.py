@@ -20,7 +20,7 @@ from tests.conftest import REPOSITORY
 
 FILES = sorted(
     file
-    for folder in ("src", "chapters", "benchmarks")
+    for folder in ("src", "papers_that_run", "chapters", "benchmarks")
     for file in (REPOSITORY / folder).rglob("*.py")
 )
 _CLIENTS = """

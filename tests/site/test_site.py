@@ -28,13 +28,13 @@ def test_there_are_no_warnings_and_nothing_is_rendered_twice(rendered):
     assert "WARNING" not in (rendered / "_build/site.log").read_text()
     began = time.perf_counter()
     again = site.build()
-    assert (again.rendered, again.pages) == (False, 10)
+    assert (again.rendered, again.pages) == (False, 11)
     assert time.perf_counter() - began < 1
 
 
 def test_only_parts_with_chapters_appear(rendered):
     captions = re.findall(r'<span class="caption-text">(.*?)</span>', html(rendered, "index"))
-    assert captions == ["The evidence", "Foundations", "Graph neural networks"]
+    assert captions == ["The evidence", "Using the book", "Foundations", "Graph neural networks"]
 
 
 def test_chapter_page(rendered):

@@ -1,9 +1,12 @@
-"""The install cell: with it a committed notebook runs in Colab, where the book is not installed.
+"""The install cell: with it a committed notebook runs where Python does not find the book's `src`.
+
+In Colab it installs the book. Where the reader's folder has a package `src` of its own, it makes
+room for the book's, or says why it cannot; where the book is not installed, it says what to do.
 
 It is the first code cell of a committed notebook, written there from `_config.yml` and the book's
-version. Neither the source (`.py`) nor a page has it, and outside Colab it does nothing. So it is
-no part of the run that made the reference: the other cells keep that run's counts, and its own is
-that of a first cell.
+version. Neither the source (`.py`) nor a page has it, and in a clone it does nothing. So it is no
+part of the run that made the reference: the other cells keep that run's counts, and its own is that
+of a first cell.
 """
 
 import copy
@@ -17,12 +20,16 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 _SOURCE = """\
-# Only for Google Colab: installs the book's code, version {version}, in one to two minutes.
+# In Google Colab this installs the book's code, version {version}, in one to two minutes.
 import sys
+from importlib.util import find_spec
 
 if "google.colab" in sys.modules:
     print("Installing the book's code: one to two minutes ...")
-    %pip install -q "papers-that-run @ git+{address}@{reference}"\
+    %pip install -q "papers-that-run @ git+{address}@{reference}"
+if find_spec("papers_that_run") is None:
+    raise ImportError("the book is not installed here: run `pip install .` in a clone of it")
+import papers_that_run  # so that a package `src` of your own does not hide the book's\
 """
 
 

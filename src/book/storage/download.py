@@ -35,8 +35,9 @@ def download(url: str, target: Path, size: int) -> None:
         BookError: saying why it failed.
     """
     began, patience = time.monotonic(), _patience()
+    # -P: it must not take a package `src` in the current folder for the book's.
     with subprocess.Popen(
-        [sys.executable, "-c", _FETCH, url, str(target), str(patience)],
+        [sys.executable, "-P", "-c", _FETCH, url, str(target), str(patience)],
         env={**os.environ, "PYTHONPATH": str(paths.package_root())},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

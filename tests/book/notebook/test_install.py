@@ -1,4 +1,4 @@
-"""The install cell: in committed notebooks alone, right, and without effect outside Colab."""
+"""The install cell: in committed notebooks alone, right, and without effect in a clone."""
 
 import io
 import sys
@@ -6,12 +6,14 @@ from contextlib import redirect_stdout
 from types import ModuleType
 
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 from IPython.core.interactiveshell import InteractiveShell
 
 from src.book.__main__ import main
 from src.book.acceptance import gates
 from src.book.notebook import chapters, install, notebooks, repository
 from src.book.site import stage
+from tests.papers_that_run.outside import run
 
 ADDRESS = "https://github.com/owner/name"
 CONFIG = f"repository:\n  url: {ADDRESS}\n  branch: main\n"
@@ -99,6 +101,44 @@ def test_the_cell_installs_in_colab_and_does_nothing_elsewhere(pair, monkeypatch
         assert "one to two minutes" in said.getvalue()
     else:
         assert asked == [] and said.getvalue() == ""
+
+
+@pytest.fixture
+def program(pair):
+    """The install cell as a program, with what a chapter's first own cell begins with."""
+    return TransformerManager().transform_cell(install.install_cell().source) + (
+        "from src.book import start\nprint(start.__module__)"
+    )
+
+
+def test_in_a_folder_with_a_package_src_the_chapter_starts_all_the_same(program, tmp_path):
+    outside = tmp_path / "outside"
+    (outside / "src").mkdir(parents=True)
+    (outside / "src/__init__.py").touch()
+    done = run(outside, program)
+    assert (done.stdout, done.stderr) == ("src.book.chapter.context\n", "")
+
+
+def test_where_that_cannot_be_the_cell_names_the_folder_and_says_what_to_do(program, tmp_path):
+    outside = tmp_path / "outside"
+    (outside / "src/book").mkdir(parents=True)
+    for folder in ("src", "src/book"):
+        (outside / folder / "__init__.py").touch()
+    done = run(outside, program)
+    assert f"ImportError: {outside}/src is another `src` than the book's" in done.stderr
+    assert "Rename it, or work in a folder or an environment without it." in done.stderr
+
+
+@pytest.mark.parametrize("has_src", [False, True])
+def test_where_the_book_is_not_installed_the_cell_says_so(program, tmp_path, has_src):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    if has_src:
+        (outside / "src").mkdir()
+        (outside / "src/__init__.py").touch()
+    # -S: without what is installed in this environment, the book included.
+    done = run(outside, program, "-S", "program.py", PYTHONPATH="")
+    assert "ImportError: the book is not installed here: run `pip install .`" in done.stderr
 
 
 def test_a_book_without_an_address_has_no_install_cell(pair, toys):
