@@ -7,11 +7,12 @@ yet are one line each in `data/papers/planned.jsonl`.
 import json
 import re
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from src.book.storage import paths
 from src.book.storage.dependencies import papers_of
@@ -48,7 +49,6 @@ Text = Annotated[str, Field(min_length=1)]
 # One line without control characters: these words also become comments and headings.
 Line = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f\u{85}\u{2028}\u{2029}]+$")]
 _ID = re.compile(r"[a-z0-9][a-z0-9-]*")
-_IDEA_WORDS = (8, 22)
 
 # Which statistics an interval kind can judge.
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -64,11 +64,11 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 _SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _Part(BaseModel, extra="forbid", frozen=True):
+    """What every part of an entry is: of known fields alone, and unchangeable."""
 
 
-class Expect(_Model):
+class Expect(_Part):
     """A criterion: the statistic of the samples and the values that it may take."""
 
     statistic: Statistic
@@ -90,7 +90,7 @@ class Expect(_Model):
         return f"{self.statistic} {self.op} {self.value:g}"
 
 
-class Claim(_Model):
+class Claim(_Part):
     """One checkable sentence of a paper with the criterion by which it is judged."""
 
     says: Text
@@ -120,7 +120,7 @@ class Claim(_Model):
         return self
 
 
-class Paper(_Model):
+class Paper(_Part):
     """A paper that runs: its facts and its claims."""
 
     id: Text
@@ -139,14 +139,13 @@ class Paper(_Model):
 
     @model_validator(mode="after")
     def _check(self) -> "Paper":
-        if self.part not in PARTS:
-            raise ValueError(f"unknown part {self.part!r}; valid: {', '.join(PARTS)}")
+        _check_part(self.part)
         if self.chapter.split("/")[0] != self.part:
             raise ValueError(f"chapter {self.chapter!r} does not lie in part {self.part!r}")
         return self
 
 
-class Planned(_Model):
+class Planned(_Part):
     """A paper in scope that has no chapter yet."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -158,18 +157,20 @@ class Planned(_Model):
     @field_validator("idea")
     @classmethod
     def _one_sentence(cls, idea: str) -> str:
-        least, most = _IDEA_WORDS
-        if not (least <= len(idea.split()) <= most and idea.endswith(".")):
-            raise ValueError(f"write one sentence of {least} to {most} words, with its full stop")
+        if not (8 <= len(idea.split()) <= 22 and idea.endswith(".")):
+            raise ValueError("write one sentence of 8 to 22 words, with its full stop")
         return idea
 
     @field_validator("chapter")
     @classmethod
     def _in_a_part(cls, chapter: str) -> str:
-        part = chapter.split("/")[0]
-        if part not in PARTS:
-            raise ValueError(f"unknown part {part!r}; valid: {', '.join(PARTS)}")
+        _check_part(chapter.split("/")[0])
         return chapter
+
+
+def _check_part(part: str) -> None:
+    if part not in PARTS:
+        raise ValueError(f"unknown part {part!r}; valid: {', '.join(PARTS)}")
 
 
 def papers() -> dict[str, Paper]:
@@ -209,12 +210,7 @@ def of_chapter(chapter: str) -> list[Paper]:
 def _entry(file: Path) -> Paper:
     # A long-lived process must see an edited entry, so the cache is keyed by what is on disk.
     about = file.stat()
-    return _cached(file, about.st_mtime_ns, about.st_size)
-
-
-@lru_cache(maxsize=2000)
-def _cached(file: Path, _changed: int, _size: int) -> Paper:
-    return read_paper(file)
+    return _read(file, about.st_mtime_ns, about.st_size)
 
 
 def claim(paper_id: str, name: str) -> Claim:
@@ -229,10 +225,8 @@ def claim(paper_id: str, name: str) -> Claim:
 
 def chapters() -> dict[str, list[Paper]]:
     """Return the papers of every chapter that has at least one."""
-    by_chapter: dict[str, list[Paper]] = {}
-    for entry in papers().values():
-        by_chapter.setdefault(entry.chapter, []).append(entry)
-    return by_chapter
+    by_chapter = groupby(papers().values(), key=lambda paper: paper.chapter)
+    return {chapter: list(found) for chapter, found in by_chapter}
 
 
 def planned() -> list[Planned]:
@@ -246,25 +240,23 @@ def planned() -> list[Planned]:
         return []
     running, rows = papers(), []
     for number, line in enumerate(read_text(file).splitlines(), start=1):
+        where = f"{paths.short(file)}, line {number}"
         try:
             row = Planned.model_validate_json(line)
         except ValidationError as error:
-            raise BookError(f"{_short(file)}, line {number}: {_first(error)}") from None
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"])) or "(line)"
+            raise BookError(f"{where}: field {field}: {first['msg']}") from None
         if row.id in running:
-            raise BookError(
-                f"{_short(file)}, line {number}: {row.id} has an entry of its own; delete the line"
-            )
+            raise BookError(f"{where}: {row.id} has an entry of its own; delete the line")
         rows.append(row)
     return rows
 
 
-def read_paper(file: Path) -> Paper:
-    """Read and check one catalogue entry; its id is the file's name.
-
-    Raises:
-        BookError: naming file, line and field.
-    """
-    text = read_text(file)
+@lru_cache(maxsize=2000)
+def _read(file: Path, _changed: int, _size: int) -> Paper:
+    """Read and check one catalogue entry; its id is the file's name."""
+    text, name = read_text(file), paths.short(file)
     try:
         loader = _SAFE_LOADER(text)
         node = loader.get_single_node()
@@ -272,29 +264,29 @@ def read_paper(file: Path) -> Paper:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
-        what = getattr(error, "problem", None) or str(error)
-        raise BookError(f"{_short(file)}, line {line}: not valid YAML: {what}") from None
+        what = getattr(error, "problem", None) or error
+        raise BookError(f"{name}, line {line}: not valid YAML: {what}") from None
     if not isinstance(content, dict):
-        raise BookError(f"{_short(file)}, line 1: the entry must be a mapping of fields")
+        raise BookError(f"{name}, line 1: the entry must be a mapping of fields")
     if not _ID.fullmatch(file.stem):
         raise BookError(
-            f"{_short(file)!r}: the file's name is the paper's id; "
+            f"{name!r}: the file's name is the paper's id; "
             "rename it in lower-case words joined by hyphens"
         )
     if "id" in content:
-        raise BookError(f"{_short(file)}: the file's name is the id; remove the field id")
+        raise BookError(f"{name}: the file's name is the id; remove the field id")
     try:
         # JSON mode turns lists into tuples and keeps the types strict enough to catch "2017" etc.
         return Paper.model_validate_json(json.dumps({**content, "id": file.stem}, default=str))
     except ValidationError as error:
-        problems = "\n".join(_describe(file, node, e) for e in error.errors())
+        problems = "\n".join(f"{name}, {_describe(node, e)}" for e in error.errors())
         raise BookError(problems) from None
     except TypeError as error:  # a field's name that is no text, such as a date
-        raise BookError(f"{_short(file)}: {error}") from None
+        raise BookError(f"{name}: {error}") from None
 
 
-def _describe(file: Path, node: yaml.Node | None, error: dict) -> str:
-    """Return "file, line N, field a.b: message" for one of pydantic's errors."""
+def _describe(node: yaml.Node, error: dict) -> str:
+    """Return "line N, field a.b: message" for one of pydantic's errors."""
     where = [str(part) for part in error["loc"] if part != "[key]"]
     line = 1
     for part in where:
@@ -308,14 +300,4 @@ def _describe(file: Path, node: yaml.Node | None, error: dict) -> str:
             break
         line = key.start_mark.line + 1
     message = error["msg"].removeprefix("Value error, ")
-    return f"{_short(file)}, line {line}, field {'.'.join(where) or '(entry)'}: {message}"
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"field {'.'.join(map(str, first['loc'])) or '(line)'}: {first['msg']}"
-
-
-def _short(file: Path) -> str:
-    """Return the file's path as a person would type it."""
-    return str(file.relative_to(paths.root())) if file.is_relative_to(paths.root()) else str(file)
+    return f"line {line}, field {'.'.join(where) or '(entry)'}: {message}"

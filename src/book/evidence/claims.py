@@ -33,14 +33,13 @@ class Measurement:
 
     def as_json(self) -> dict:
         """Return what the ledger keeps."""
-        kept = asdict(self.judgement)
         return {
             "paper": self.paper,
             "claim": self.claim,
-            "samples": [_rounded(s) for s in self.samples],
+            "samples": _rounded(self.samples),
             "statistic": self.statistic,
             "unit": self.unit,
-            **{k: significant(v, 8) if isinstance(v, float) else v for k, v in kept.items()},
+            **{name: _rounded(value) for name, value in asdict(self.judgement).items()},
         }
 
 
@@ -122,15 +121,11 @@ def chance_verdicts(tested: int) -> float:
     return tested * (1 - CONFIDENCE) / 2
 
 
-def _rounded(sample: float | tuple) -> float | list[float]:
-    if isinstance(sample, tuple):
-        return [significant(part, 8) for part in sample]
-    return significant(sample, 8)
-
-
-def significant(value: float, digits: int) -> float:
-    """Round to a number of significant digits."""
-    return float(f"{value:.{digits}g}")
+def _rounded(value: object) -> object:
+    """Round a number to eight significant digits; a tuple of them becomes a list."""
+    if isinstance(value, tuple):
+        return [_rounded(part) for part in value]
+    return float(f"{value:.8g}") if isinstance(value, float) else value
 
 
 def significant_text(value: float) -> str:

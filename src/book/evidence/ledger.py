@@ -8,14 +8,17 @@ entries of the pseudo-profile "timing" come from the benchmarks.
 import json
 import os
 import platform
+import re
 import subprocess
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from src.book.evidence import catalogue
 from src.book.evidence.claims import measure
+from src.book.evidence.statistics import NOT_TESTED
 from src.book.storage import dependencies, machine, paths
 from src.book.storage.errors import BookError
 from src.book.storage.files import write_atomically
@@ -61,20 +64,16 @@ def write(chapter: str, profile: str, entry: dict, seed: int | None = None) -> P
 
 def _lines(content: dict) -> str:
     """Return JSON with one measurement or recorded value a line, so that a diff reads well."""
-
-    def plain(value: object) -> str:
-        return json.dumps(value, ensure_ascii=False)
-
+    plain = partial(json.dumps, ensure_ascii=False)
     parts = []
     for key, value in content.items():
+        written = plain(value)
         if isinstance(value, list) and value:
-            value = "[\n  " + ",\n  ".join(map(plain, value)) + "\n ]"
+            written = "[\n  " + ",\n  ".join(map(plain, value)) + "\n ]"
         elif isinstance(value, dict) and value:
             pairs = (f"{plain(k)}: {plain(v)}" for k, v in value.items())
-            value = "{\n  " + ",\n  ".join(pairs) + "\n }"
-        else:
-            value = plain(value)
-        parts.append(f" {plain(key)}: {value}")
+            written = "{\n  " + ",\n  ".join(pairs) + "\n }"
+        parts.append(f" {plain(key)}: {written}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
@@ -117,23 +116,26 @@ def latest(chapter: str) -> dict[tuple[str, str], dict]:
     """Return each claim's measurement in the largest profile that tested it.
 
     Keys are (paper, claim); values are the ledger's measurement with "profile", "device" and
-    "date" added, and "code", the checksum of the chapter's code at that time ("" if the entry is
-    from before these were kept). Claims that no profile tested are absent.
+    "date" added, "verdicts" of all profiles by name, and "code", the checksum of the chapter's code
+    at that time ("" if the entry is from before these were kept). Claims that no profile tested are
+    absent.
     """
     found: dict[tuple[str, str], dict] = {}
-    for profile in ("quick", "cpu", "gpu", "timing"):
-        entry = read(chapter, profile)
-        for measured in (entry or {}).get("measurements", []):
-            if measured["verdict"] == "not tested":
-                continue
+    for profile in (*catalogue.PROFILES, "timing"):
+        entry = read(chapter, profile) or {"measurements": []}
+        for measured in entry["measurements"]:
             source = measured.get("provenance") or entry.get("provenance", {})
-            found[measured["paper"], measured["claim"]] = {
-                **measured,
-                "profile": profile,
-                "device": source.get("device", "any CPU"),
-                "date": source.get("date"),
-                "code": measured.get("code") or (entry or {}).get("code", ""),
-            }
+            key = measured["paper"], measured["claim"]
+            if measured["verdict"] != NOT_TESTED:
+                smaller = found.get(key, {}).get("verdicts", {})
+                found[key] = {
+                    **measured,
+                    "verdicts": {**smaller, profile: measured["verdict"]},
+                    "profile": profile,
+                    "device": source.get("device", "any CPU"),
+                    "date": source.get("date"),
+                    "code": measured.get("code") or entry.get("code", ""),
+                }
     return found
 
 
@@ -192,32 +194,28 @@ def moved(chapter: str, measurements: list[dict]) -> list[Moved]:
     committed = read(chapter, "quick")
     if committed is None:
         raise BookError(f"{chapter}: no committed quick ledger; run make accept CHAPTER={chapter}")
-    before = {(m["paper"], m["claim"]): m for m in committed["measurements"]}
-    after = {(m["paper"], m["claim"]): m for m in measurements}
-    found = []
-    for key in sorted(before.keys() | after.keys()):
-        old, new = before.get(key), after.get(key)
-        if old is None or new is None:
-            said = [None if m is None else m["verdict"] for m in (old, new)]
-            found.append(Moved(*key, "measurement", *said, None, True))
-        else:
-            found += _moved(key, old, new)
-    return found
+    before, after = (
+        {(m["paper"], m["claim"]): m for m in kept}
+        for kept in (committed["measurements"], measurements)
+    )
+    keys = sorted(before.keys() | after.keys())
+    return [m for key in keys for m in _moved(key, before.get(key), after.get(key))]
 
 
-def _moved(key: tuple[str, str], before: dict, after: dict) -> list[Moved]:
-    found = []
+def _moved(key: tuple[str, str], before: dict | None, after: dict | None) -> Iterator[Moved]:
+    if before is None or after is None:
+        said = [None if m is None else m["verdict"] for m in (before, after)]
+        yield Moved(*key, "measurement", *said, None, True)
+        return
     if before["verdict"] != after["verdict"]:
-        found.append(Moved(*key, "verdict", before["verdict"], after["verdict"], None, True))
+        yield Moved(*key, "verdict", before["verdict"], after["verdict"], None, True)
     tolerance = catalogue.claim(*key).tolerance
     for field in ("estimate", "low", "high"):
         old, new = before.get(field), after.get(field)
-        if old == new:
-            continue
-        # Exact claims are judged by their criterion, which the verdict repeats.
-        far = old is None or new is None or abs(old - new) > (tolerance or 0)
-        found.append(Moved(*key, field, old, new, tolerance, tolerance is not None and far))
-    return found
+        if old != new:
+            # Exact claims are judged by their criterion, which the verdict repeats.
+            far = old is None or new is None or abs(old - new) > (tolerance or 0)
+            yield Moved(*key, field, old, new, tolerance, tolerance is not None and far)
 
 
 def provenance() -> dict:
@@ -239,26 +237,21 @@ def provenance() -> dict:
 
 def device_name(cuda: bool | None = None) -> str:
     """Return the accelerator's or the processor's name."""
-    torch = sys.modules.get("torch")
-    if cuda is not False and torch is not None and torch.cuda.is_available():
+    if cuda is not False and (torch := machine.torch_with_cuda()):
         return torch.cuda.get_device_name()
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+    text = info.read_text(errors="replace") if info.exists() else ""
+    if found := re.search(r"^model name\s*:(.*)", text, re.MULTILINE):
+        return found[1].strip()
     return platform.processor() or platform.machine()
 
 
 def _commit() -> tuple[str | None, bool | None]:
+    """Return the commit, and whether no file was changed since; None where git does not say."""
+    git = partial(subprocess.run, capture_output=True, text=True, timeout=10, check=True)
+    home = ["git", "-C", str(paths.root())]
     try:
-        commit, status = (
-            subprocess.run(
-                ["git", "-C", str(paths.root()), *arguments],
-                capture_output=True, text=True, timeout=10, check=True,
-            ).stdout.strip()
-            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain"))
-        )  # fmt: skip
+        commit = git([*home, "rev-parse", "HEAD"]).stdout.strip()
+        return commit, not git([*home, "status", "--porcelain"]).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None, None
-    return commit, not status

@@ -6,6 +6,7 @@ success counts; `exact` for identities, where every sample must satisfy the crit
 paired ratios from the benchmarks (as `t` on logarithms).
 """
 
+import operator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from src.book.storage.errors import BookError
 CONFIDENCE = 0.95
 MINIMUM = {"t": 5, "timing": 5, "bootstrap": 30, "binomial": 5, "exact": 1}
 _RESAMPLES = 4999
+_HOLDS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 INCONCLUSIVE, NOT_TESTED = "inconclusive", "not tested"
 VERDICTS = (SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_TESTED)
@@ -49,7 +51,8 @@ def judge(claim: Claim, samples: object) -> Judgement:
         worst = float(values.max())
         inside = all(satisfies(claim.expect, float(v), float(v)) is True for v in values)
         return Judgement(SUPPORTED if inside else NOT_SUPPORTED, n, worst, worst, worst)
-    estimate = _estimate(claim, values)
+    mean = float(values.mean())
+    estimate = float(np.exp(mean)) if claim.expect.statistic == "ratio" else mean
     if n < MINIMUM[claim.kind]:
         reason = f"{n} samples; a verdict of kind {claim.kind} needs {MINIMUM[claim.kind]}"
         return Judgement(INCONCLUSIVE, n, estimate, None, None, reason)
@@ -66,16 +69,11 @@ def satisfies(expect: Expect, low: float, high: float) -> bool | None:
     """Return True if all of [low, high] satisfies the criterion, False if none of it, else None."""
     if isinstance(expect.value, tuple):
         least, most = expect.value
-        if least <= low and high <= most:
-            return True
-        return False if high < least or low > most else None
-    value = expect.value
-    inside = {
-        ">": (low > value, high > value),
-        ">=": (low >= value, high >= value),
-        "<": (low < value, high < value),
-        "<=": (low <= value, high <= value),
-    }[expect.op]
+        if high < least or low > most:
+            return False
+        return True if least <= low and high <= most else None
+    holds = _HOLDS[expect.op]
+    inside = holds(low, expect.value), holds(high, expect.value)
     return True if all(inside) else None if any(inside) else False
 
 
@@ -98,11 +96,6 @@ def _reduce(claim: Claim, samples: object) -> np.ndarray:
             raise BookError("statistic ratio takes positive rows (a, b)")
         return np.log(values[:, 0] / values[:, 1])
     return values[:, 0] - values[:, 1] if statistic == "difference" else values
-
-
-def _estimate(claim: Claim, values: np.ndarray) -> float:
-    mean = float(values.mean())
-    return float(np.exp(mean)) if claim.expect.statistic == "ratio" else mean
 
 
 def _interval(claim: Claim, values: np.ndarray) -> tuple[float, float]:

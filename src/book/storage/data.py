@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from src.book.storage import events, paths
 from src.book.storage.download import download
@@ -22,20 +22,18 @@ from src.book.storage.files import read_text, replacing, trouble
 _Name = Annotated[str, Field(pattern=r"^[\w-][\w.+-]*$")]  # of a file; never a path
 
 
-class File(BaseModel):
+class File(BaseModel, extra="forbid", frozen=True):
     """One file of a data set."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     bytes: Annotated[int, Field(gt=0)]
     url: Annotated[str, Field(pattern=r"^https://")] | None
     mirror: Annotated[str, Field(pattern=r"^([\w-][\w.+-]*/)*[\w-][\w.+-]*$")]
 
 
-class Dataset(BaseModel):
+class Dataset(BaseModel, extra="forbid", frozen=True):
     """A data set: facts for the reader and its files."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     description: str
     licence: str
     citation: str
@@ -62,8 +60,6 @@ def registry() -> dict[str, Dataset]:
 def _load(file: Path, _changed: int) -> dict[str, Dataset]:
     try:
         content = yaml.safe_load(read_text(file)) or {}
-        if not isinstance(content, dict):
-            raise BookError("data/datasets.yml: it must map the names of data sets to entries")
         return TypeAdapter(dict[_Name, Dataset]).validate_python(content)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

@@ -1,15 +1,18 @@
-"""A download that ends, whatever the network does."""
+"""A download that ends, whatever the network does, and stays on https, wherever it is sent."""
 
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
 
 from src.book.storage import paths
 from src.book.storage.errors import BookError
-from src.book.storage.https import only_https
+
+if TYPE_CHECKING:
+    from requests import Response
 
 # A proxy or a server that says nothing for so long is given up; so is one that is slower than this
 # on average. A time-out of the library alone starts anew with every byte that trickles in.
@@ -68,8 +71,21 @@ def fetch(url: str, target: str, patience: str | float) -> None:
     """
     import pooch
 
-    get = pooch.HTTPDownloader(timeout=float(patience), hooks={"response": only_https})
+    get = pooch.HTTPDownloader(timeout=float(patience), hooks={"response": _only_https})
     get(url, str(target), None)
+
+
+def _only_https(response: "Response", **_: object) -> None:
+    """Refuse an answer that did not come by https, or that leads to where there is none.
+
+    A hook of requests, which calls it for every answer on the way, before it goes on to the next.
+    """
+    addresses = [response.url]
+    if response.is_redirect:
+        addresses.append(urljoin(response.url, response.headers["location"]))
+    for address in addresses:
+        if urlsplit(address).scheme != "https":
+            raise OSError(f"it leads to {address}, which is not https")
 
 
 def _patience() -> float:

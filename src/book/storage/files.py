@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import glob
 import os
 import re
 import tempfile
@@ -112,6 +113,16 @@ def unfinished_merge(text: str) -> str:
     return f"line {text.count(chr(10), 0, found.start()) + 1}: a merge is not finished ({found[0]})"
 
 
+def keep_only(folder: Path, names: set[str]) -> None:
+    """Delete the files of a folder that are not named, by paths below it, and empty folders."""
+    for file in sorted(folder.rglob("*"), reverse=True):
+        if file.is_dir():
+            if not any(file.iterdir()):
+                file.rmdir()
+        elif file.relative_to(folder).as_posix() not in names:
+            file.unlink()
+
+
 def _sync(path: str | Path) -> None:
     """Wait until a file or folder is on the disk."""
     handle = os.open(path, os.O_RDONLY)
@@ -123,14 +134,10 @@ def _sync(path: str | Path) -> None:
 
 def _remove_leftovers(file: Path) -> None:
     """Remove the temporary files of processes that ended in the middle of writing this file."""
-    for left in file.parent.glob(f".{_escaped(file.name)}.*-*"):
+    for left in file.parent.glob(f".{glob.escape(file.name)}.*-*"):
         process = left.name.removeprefix(f".{file.name}.").split("-")[0]
         if process.isdigit() and not _runs(int(process)):
             left.unlink(missing_ok=True)
-
-
-def _escaped(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def _runs(process: int) -> bool:

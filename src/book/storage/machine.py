@@ -21,7 +21,7 @@ def memory_gib() -> float | None:
 
 def gpu() -> dict[str, object]:
     """Return the CUDA device's name, memory in GiB, CUDA version and driver; {} without one."""
-    torch = _torch_with_cuda()
+    torch = torch_with_cuda()
     if torch is None:
         return {}
     about = torch.cuda.get_device_properties(torch.cuda.current_device())
@@ -47,7 +47,7 @@ def peaks() -> dict[str, float]:
         unit = 1 if sys.platform == "darwin" else 1024
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         found["peak_mb"] = round(used * unit / _MIB, 2)
-    if torch := _torch_with_cuda():
+    if torch := torch_with_cuda():
         found["gpu_peak_mb"] = round(torch.cuda.max_memory_allocated() / _MIB, 2)
     return found
 
@@ -61,7 +61,7 @@ def watch_gpu() -> None:
             shell.events.register("post_run_cell", lambda *_: events.emit("memory", **peaks()))
 
 
-def _torch_with_cuda() -> object | None:
+def torch_with_cuda() -> object | None:
     """Return torch if it has been imported and finds a CUDA device."""
     torch = sys.modules.get("torch")
     return torch if torch is not None and torch.cuda.is_available() else None
