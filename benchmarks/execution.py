@@ -27,7 +27,7 @@ from benchmarks import tiny_book
 from src.book.evidence import ledger
 from src.book.execution.runner import default_jobs
 from src.book.notebook import notebooks
-from src.book.site.pages.benchmarks import PHASES, execution_words
+from src.book.site.pages.run_times import PHASES, benchmark_rows
 from src.book.storage import paths
 from src.book.storage.dependencies import papers_of
 
@@ -202,6 +202,15 @@ def measure(make: Callable[[Path], Book], repeats: int) -> dict[str, dict[str, l
     return found
 
 
+def in_words(entry: dict) -> str:
+    """Return the tables of an entry as plain text."""
+    lines = []
+    for name, rows in entry["sets"].items():
+        lines += ["", name]
+        lines += ["  ".join(f"{cell:<28}" for cell in cells) for cells in benchmark_rows(rows)]
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--print-only", action="store_true", help="do not write to the ledger")
@@ -221,7 +230,7 @@ def main() -> None:
         "jobs": default_jobs("quick"),
         "versions": {n: version(n) for n in ("papermill", "jupyter-cache", "jupyter-book")},
     }
-    print(execution_words(entry))
+    print(in_words(entry))
     if not options.print_only:
         ledger.write("execution", "timing", entry)
 

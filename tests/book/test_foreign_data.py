@@ -14,7 +14,7 @@ import zipfile
 import pytest
 
 from src.book.notebook import chapters
-from src.book.site import archive
+from src.book.site import finish
 from src.common.graphs.public_sets import read_tu
 from tests.conftest import REPOSITORY
 
@@ -207,7 +207,7 @@ def test_the_books_own_archive_stays_in_its_folder(tmp_path):
     (site / "a/b/c.txt").write_text("c")
     secret.write_text("s")
     (site / "link.txt").symlink_to(secret)
-    with zipfile.ZipFile(archive.write_zip(site)) as made:
+    with zipfile.ZipFile(finish.write_zip(site)) as made:
         names = {about.filename: about.external_attr >> 16 for about in made.infolist()}
     plain = 0o100644
     assert names == {

@@ -1,6 +1,6 @@
 """The repairs of what the theme writes: each is made, and made once."""
 
-from src.book.site.accessible import mend
+from src.book.site.finish import mend
 
 THEIRS = """\
 <dialog id="pst-search-dialog"></dialog>

@@ -3,7 +3,7 @@
 import os
 import zipfile
 
-from src.book.site import archive
+from src.book.site import finish
 
 LINK = '<p>Read.</p>\n<p class="take-along">Or <a href="papers-that-run.zip">all\nof it</a>.</p>\n'
 
@@ -30,18 +30,19 @@ def unpack(file, folder):
 
 
 def test_equal_sites_give_equal_bytes(tmp_path):
-    one = archive.write_zip(make(tmp_path / "one", 1e9)).read_bytes()
-    two = archive.write_zip(make(tmp_path / "two", 1.5e9)).read_bytes()
+    one = finish.write_zip(make(tmp_path / "one", 1e9)).read_bytes()
+    two = finish.write_zip(make(tmp_path / "two", 1.5e9)).read_bytes()
     assert one == two
-    assert archive.write_zip(tmp_path / "two").read_bytes() == two  # the old zip is not packed
+    assert finish.write_zip(tmp_path / "two").read_bytes() == two  # the old zip is not packed
     (tmp_path / "two/b.png").write_text("1")
-    assert archive.write_zip(tmp_path / "two").read_bytes() != one
+    assert finish.write_zip(tmp_path / "two").read_bytes() != one
     assert not list(tmp_path.rglob("*.part"))
 
 
 def test_the_files_are_as_in_the_site(tmp_path):
     site = make(tmp_path / "site", 1e9)
-    out = unpack(archive.write_zip(site), tmp_path / "out")
+    finish.drop_unused(site)
+    out = unpack(finish.write_zip(site), tmp_path / "out")
     names = {file.relative_to(out).as_posix() for file in out.rglob("*") if file.is_file()}
     assert names == {"index.html", "pages/a.html", "b.png", "_images/shown.png"}
     for name in names - {"index.html"}:
@@ -50,7 +51,7 @@ def test_the_files_are_as_in_the_site(tmp_path):
 
 
 def test_a_book_that_was_taken_along_does_not_offer_itself(tmp_path):
-    out = unpack(archive.write_zip(make(tmp_path / "site", 1e9)), tmp_path / "out")
+    out = unpack(finish.write_zip(make(tmp_path / "site", 1e9)), tmp_path / "out")
     assert (out / "index.html").read_text().startswith("<p>Read.</p>\n<article>")
 
 

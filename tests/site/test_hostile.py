@@ -15,7 +15,7 @@ from src.book.execution import results
 from src.book.notebook import outputs
 from src.book.site import build as site
 from src.book.site.htmlcheck import check_html
-from src.book.site.pages.downloads import as_csv
+from src.book.site.pages.scoreboard import as_csv
 from src.book.storage import paths
 from src.book.storage.errors import BookError
 from tests.site.fake_book import CHAPTER, PAPER, write
@@ -140,7 +140,7 @@ def test_the_figures_size_is_a_number():
     ],
 )
 def test_a_page_whose_content_acts_is_not_published(tmp_path, content, what):
-    page = "<html><script>kernelName = 'a'</script><article><script>kernelName = 'python3'</script>"
+    page = "<html><script>kernelName = 'a'</script><article>"
     (tmp_path / "a.js").touch()
     (tmp_path / "index.html").write_text(f"{page}</article></html>")
     assert check_html(tmp_path) == []

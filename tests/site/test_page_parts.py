@@ -10,9 +10,14 @@ import yaml
 
 from src.book.evidence.catalogue import papers
 from src.book.notebook.repository import version
-from src.book.site.pages.book import Book, build_version, report_address
-from src.book.site.pages.citation import bibtex_text, citation
-from src.book.site.pages.reading import reading_minutes, reading_time
+from src.book.site.page_parts import build_version, report_address
+from src.book.site.pages.chapter import (
+    Book,
+    bibtex_text,
+    citation,
+    reading_minutes,
+    reading_time,
+)
 from tests.site.fake_book import CHAPTER, HERE, make_book, run_result, write
 
 BOOK = Book("Papers That Run", "The authors", "2026", "https://example.org/book", "0.1.0")

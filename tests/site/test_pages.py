@@ -10,7 +10,7 @@ import yaml
 from src.book.chapter.tables import badge
 from src.book.evidence.catalogue import PARTS
 from src.book.site.pages import DIRECTIVES
-from src.book.site.pages.glance import at_a_glance
+from src.book.site.pages.chapter import at_a_glance
 from src.book.site.pages.markup import duration, text
 from tests.site.fake_book import CHAPTER, HERE, measured, run_result, write
 

@@ -12,10 +12,9 @@ from src.book.evidence import catalogue, ledger
 from src.book.execution.results import Result
 from src.book.notebook import chapters
 from src.book.site import build as site
-from src.book.site.pages import downloads
 from src.book.site.pages.cells import cells_of
 from src.book.site.pages.evidence import STALE, UNKNOWN, gather
-from src.book.site.pages.scoreboard import scoreboard
+from src.book.site.pages.scoreboard import COLUMNS, rows, scoreboard
 from src.book.storage import dependencies
 from tests.site.fake_book import CHAPTER, PAPER, SOURCE, measured, write
 
@@ -114,7 +113,7 @@ def test_json_and_csv_hold_the_same(rendered):
 
 
 def test_columns_are_stable():
-    assert ",".join(downloads.COLUMNS) == (
+    assert ",".join(COLUMNS) == (
         "part,paper,title,year,chapter,claim,says,paper_reports,measure,criterion,verdict,profile,"
         "statistic,estimate,low,high,n,unit,device,date,older_than_code,other_profiles,page"
     )
@@ -144,7 +143,7 @@ def test_a_measurement_older_than_its_code_is_marked(with_method):
     write(with_method / "src/foundations/method.py", "def two():\n    return 1 + 1\n")
     assert ages() == {"C1": True, "C2": None, "C3": False}
     assert board().count(f'<span class="stale">{STALE}</span>') == 2
-    assert [r["older_than_code"] for r in downloads.rows()] == [True, None, False]
+    assert [r["older_than_code"] for r in rows()] == [True, None, False]
 
 
 def test_the_chapter_is_code_too_but_words_are_not(with_method):

@@ -5,9 +5,9 @@ import re
 
 from src.book.evidence import catalogue
 from src.book.site import build as site
+from src.book.site.extension import names
 from src.book.site.pages import DIRECTIVES
-from src.book.site.pages.glance import at_a_glance
-from src.book.site.searchable import names
+from src.book.site.pages.chapter import at_a_glance
 from tests.site.fake_book import CHAPTER, run_result
 
 # Where a block or a line ends and a word follows without a blank.

@@ -4,6 +4,7 @@ The book is rendered beside the published site and copied over it only when ever
 that a failed build leaves the last good site as it was.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -13,7 +14,8 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import PIPE, STDOUT
 
@@ -21,11 +23,11 @@ from src.book.evidence import catalogue
 from src.book.notebook.chapters import select
 from src.book.notebook.repository import version
 from src.book.notebook.titles import chapter_title
-from src.book.site.htmlcheck import check_html, images_shown
+from src.book.site.htmlcheck import check_html
 from src.book.site.stage import Staged, inputs, stage
 from src.book.storage import paths
 from src.book.storage.errors import BookError
-from src.book.storage.files import write_atomically
+from src.book.storage.files import keep_only, write_atomically
 from src.book.storage.locks import exclusive
 
 __all__ = ["Built", "build", "check_html"]
@@ -36,28 +38,10 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # depends on.
 _CODE = (
     "chapter/tables.py",
-    "evidence/catalogue.py",
-    "evidence/claims.py",
-    "evidence/ledger.py",
-    "notebook/install.py",
-    "notebook/outputs.py",
-    "notebook/repository.py",
-    "site/accessible.py",
-    "site/archive.py",
-    "site/build.py",
-    "site/directives.py",
-    "site/front.py",
-    "site/htmlcheck.py",
-    "site/icons.py",
-    "site/offline.py",
-    "site/page_parts.py",
-    "site/pages/*.py",
-    "site/pages/templates/*",
-    "site/searchable.py",
-    "site/stage.py",
-    "site/theme/*",
-    "storage/content_keys.py",
-    "storage/dependencies.py",
+    "evidence/*.py",
+    "notebook/*.py",
+    "site/**/*",
+    "storage/*.py",
 )
 
 
@@ -72,8 +56,8 @@ class Built:
     folder: Path
     pages: int
     rendered: bool
-    seconds: float
-    problems: tuple[str, ...] = ()
+    problems: tuple[str, ...]
+    seconds: float = 0.0
 
 
 def build(clean: bool = False) -> Built:
@@ -87,20 +71,24 @@ def build(clean: bool = False) -> Built:
             the last good build is left as it was.
     """
     began = time.perf_counter()
-    with exclusive(paths.build_dir() / "site.lock", _say_waiting) as lock:
-        pages, rendered, problems = _build(clean, lock)
-    site, seconds = paths.build_dir() / "html", time.perf_counter() - began
-    return Built(site, pages, rendered, seconds, tuple(problems))
+
+    def waiting(process: str) -> None:
+        print(f"waiting for {process}, which is rendering the book")
+
+    with exclusive(paths.build_dir() / "site.lock", waiting) as lock:
+        built = _build(clean, lock)
+    return replace(built, seconds=time.perf_counter() - began)
 
 
-def _build(clean: bool, lock: int) -> tuple[int, bool, list[str]]:
-    """Build the site if it is out of date; return the number of pages, whether it was, problems."""
+def _build(clean: bool, lock: int) -> Built:
+    """Build the site if it is out of date."""
     home, site = paths.build_dir() / "site", paths.build_dir() / "html"
-    stamp_file = home / "stamp.json"
-    known = _read(stamp_file)
+    stamp_file, known = home / "stamp.json", {}
+    with contextlib.suppress(OSError, ValueError):
+        known = json.loads(stamp_file.read_text(encoding="utf-8"))
     stamp = {"content": _content(), "site": _listing(site)}
     if not clean and stamp["site"] and known.get("stamp") == stamp:
-        return known["pages"], False, known["problems"]
+        return Built(site, known["pages"], False, tuple(known["problems"]))
     # Read here, where an error in an entry is told as it is, before Sphinx wraps it in its own.
     catalogue.papers(), catalogue.planned()
     staged = stage()
@@ -117,14 +105,9 @@ def _build(clean: bool, lock: int) -> tuple[int, bool, list[str]]:
     _publish(rendered, site)
     stamp["site"] = _listing(site)
     pages = sum(name.endswith((".md", ".ipynb")) for name in staged.files)
-    problems = list(staged.problems)
-    written = {"shape": shape, "stamp": stamp, "pages": pages, "problems": problems}
+    written = {"shape": shape, "stamp": stamp, "pages": pages, "problems": staged.problems}
     write_atomically(stamp_file, json.dumps(written))
-    return pages, True, problems
-
-
-def _say_waiting(process: str) -> None:
-    print(f"waiting for {process}, which is rendering the book")
+    return Built(site, pages, True, staged.problems)
 
 
 def _render(source: Path, home: Path, lock: int) -> Path:
@@ -138,11 +121,13 @@ def _render(source: Path, home: Path, lock: int) -> Path:
         *("build", str(source)),
         *("--path-output", str(home), "-W", "-n", "--keep-going"),
     ]
-    environment = {**os.environ, "BOOK_ROOT": str(paths.root())}
-    environment["BOOK_BUILD"] = str(paths.build_dir())
-    environment["PYTHONPATH"] = os.pathsep.join(
-        p for p in (str(paths.package_root()), os.environ.get("PYTHONPATH")) if p
-    )
+    search = filter(None, [str(paths.package_root()), os.environ.get("PYTHONPATH")])
+    environment = {
+        **os.environ,
+        "BOOK_ROOT": str(paths.root()),
+        "BOOK_BUILD": str(paths.build_dir()),
+        "PYTHONPATH": os.pathsep.join(search),
+    }
     done = subprocess.run(
         command, env=environment, stdout=PIPE, stderr=STDOUT, encoding="utf-8", pass_fds=[lock]
     )
@@ -170,34 +155,24 @@ def _explain(lines: list[str], log: Path) -> str:
 
 
 def _publish(rendered: Path, site: Path) -> None:
-    """Make the published site equal to the rendered one, without images that no page shows.
+    """Make the published site equal to the rendered one.
 
     What is new is first copied beside it, where a full disk costs nothing, then moved into place.
     """
-    shown = images_shown(rendered)
-    wanted = {
-        file.relative_to(rendered): file
-        for file in rendered.rglob("*")
-        if file.is_file() and (file.parent.name != "_images" or file.resolve() in shown)
-    }
+    files = [f.relative_to(rendered) for f in rendered.rglob("*") if f.is_file()]
+    new = [name for name in files if _bytes(site / name) != _bytes(rendered / name)]
     beside = site.with_name("html.new")
     shutil.rmtree(beside, ignore_errors=True)
-    new = [name for name, file in wanted.items() if _bytes(site / name) != file.read_bytes()]
     try:
         for name in new:
             (beside / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(wanted[name], beside / name)
+            shutil.copyfile(rendered / name, beside / name)
         for name in new:
             (site / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(beside / name, site / name)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    for file in sorted(site.rglob("*"), reverse=True):
-        if file.is_dir():
-            if not any(file.iterdir()):
-                file.rmdir()
-        elif file.relative_to(site) not in wanted:
-            file.unlink()
+    keep_only(site, {name.as_posix() for name in files})
 
 
 def _bytes(file: Path) -> bytes | None:
@@ -210,18 +185,16 @@ def _bytes(file: Path) -> bytes | None:
 
 def _content() -> str:
     """Return a digest of everything that the pages are made from."""
-    digest = hashlib.sha256(version().encode())
     files = inputs() + sorted(paths.papers_dir().glob("*"))
     files += sorted((paths.data_dir() / "results").rglob("*.json"))
     files += sorted((paths.build_dir() / "runs").glob("*/*/*.json"))
     files += _code()
     # The methods: a measurement that is older than its chapter's code is marked.
     for home in dict.fromkeys((paths.root(), paths.package_root())):
-        files += sorted(f for f in (home / "src").rglob("*.py") if not _of_machinery(f, home))
-    for file in files:
-        digest.update(f"{file}\0".encode())
-        digest.update(_bytes(file) or b"")
-    return digest.hexdigest()
+        machinery = home / "src" / "book"
+        found = sorted((home / "src").rglob("*.py"))
+        files += [file for file in found if not file.is_relative_to(machinery)]
+    return _digest(version(), files)
 
 
 def _shape(staged: Staged) -> str:
@@ -229,46 +202,31 @@ def _shape(staged: Staged) -> str:
 
     Sphinx does not write a page anew when another page's title in its sidebar changes.
     """
-    digest = hashlib.sha256(json.dumps(_titles(staged)).encode())
-    files = [staged.folder / n for n in staged.files if n.startswith("_")]
-    for file in [*files, *_code()]:
-        digest.update(f"{file.name}\0".encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def _titles(staged: Staged) -> list[list[str]]:
     titles = [[chapter.name, chapter_title(chapter.name)] for chapter in select()]
     for name in staged.files:
         if name.endswith(".md"):
             text = (staged.folder / name).read_text(encoding="utf-8")
             titles.append([name, text.partition("\n")[0]])
-    return titles
-
-
-def _of_machinery(file: Path, home: Path) -> bool:
-    return file.is_relative_to(home / "src" / "book")
+    settings = [staged.folder / name for name in staged.files if name.startswith("_")]
+    return _digest(titles, [*settings, *_code()])
 
 
 def _code() -> list[Path]:
     folder = Path(__file__).parents[1]
-    return sorted(file for pattern in _CODE for file in folder.glob(pattern))
+    found = sorted(file for pattern in _CODE for file in folder.glob(pattern))
+    return [file for file in found if file.is_file() and file.suffix != ".pyc"]
 
 
 def _listing(site: Path) -> str:
-    """Return a digest of the published files' names, sizes and times, to see if they are ours."""
-    if not site.exists():
-        return ""
-    facts = [
-        f"{file.relative_to(site)} {(about := file.stat()).st_size} {about.st_mtime_ns}"
-        for file in sorted(site.rglob("*"))
-        if file.is_file()
-    ]
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+    """Return a digest of the published files' names, sizes and times; "" if there are none."""
+    files = [(file, file.stat()) for file in sorted(site.rglob("*")) if file.is_file()]
+    facts = [(file.as_posix(), about.st_size, about.st_mtime_ns) for file, about in files]
+    return _digest(facts) if facts else ""
 
 
-def _read(file: Path) -> dict:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+def _digest(words: object, files: Iterable[Path] = ()) -> str:
+    digest = hashlib.sha256(repr(words).encode())
+    for file in files:
+        digest.update(f"{file}\0".encode())
+        digest.update(_bytes(file) or b"")
+    return digest.hexdigest()

@@ -27,10 +27,8 @@ _CSS_URL = re.compile(r"""(?:url\(|@import)\s*['"]?((?:https?:)?//[^'")\s;]+)"""
 _SCRIPT_URL = re.compile(r"""["'`]((?:https?:)?//[\w-]+(?:\.[\w-]+)+[^"'`\s]*)""")
 _NOT_LOADED = ("http://www.w3.org/", "https://www.w3.org/")
 _MATHJAX = ("https://www.mathjax.org", "https://cdn.jsdelivr.net/npm/")
-# What runs, or brings a page into the page; the theme's own parts stand outside the content, but
-# for one line that names the kernel.
+# What runs, or brings a page into the page; the theme's own parts stand outside the content.
 _ACTING = {"iframe", "frame", "object", "embed", "base", "meta", "form", "template"}
-_KERNEL_NAME = re.compile(r"kernelName = '[\w-]*'")
 _LEADING = ("href", "action", "formaction", "xlink:href")
 _RUNNING = ("javascript:", "vbscript:", "data:text/html")
 
@@ -40,21 +38,17 @@ class Page:
     """What a page holds that the checks look at.
 
     Attributes:
-        loaded: addresses that the browser loads when the page opens.
-        needed: of them, those of scripts and style sheets.
-        scripts: other servers' addresses in the page's own scripts.
-        images: the attributes of the content's images.
-        tracebacks: how many error outputs it shows.
+        needed: addresses of scripts and style sheets that the browser loads when the page opens.
+        images: addresses of the content's images.
+        problems: what is wrong with the page by itself.
         acting: what runs in the content, in words.
     """
 
     ids: set[str]
     links: list[str]
-    loaded: list[str]
     needed: list[str]
-    scripts: list[str]
-    images: list[dict[str, str]]
-    tracebacks: int
+    images: list[str]
+    problems: list[str]
     acting: list[str]
 
 
@@ -71,17 +65,10 @@ def check_html(site: Path) -> list[str]:
         return [f"{site}: there is no page"]
     problems = []
     for file, page in pages.items():
-        found = [
-            *_dead_links(file, page, pages, site),
-            *_poor_images(page),
-            *_foreign(page.loaded),
-            *_known(page.scripts),
-            *_missing_files(file, page),
-        ]
+        found = [*_dead_links(file, page, pages, site), *_missing_files(file, page)]
+        found += page.problems
         if not found:  # else it may be told already, by what it loads
-            found += [f"holds {what} in its content" for what in dict.fromkeys(page.acting)]
-        if page.tracebacks:
-            found.append(f"shows an error output ({page.tracebacks})")
+            found = [f"holds {what} in its content" for what in dict.fromkeys(page.acting)]
         problems += [f"{file.relative_to(site).as_posix()}: {problem}" for problem in found]
     return problems + _foreign_files(site)
 
@@ -90,30 +77,35 @@ def read_page(file: Path) -> Page:
     """Return what the checks need of one page."""
     parser = html.HTMLParser(encoding="utf-8", huge_tree=True)
     tree = html.document_fromstring(file.read_bytes().strip() or b"<html>", parser)
-    styles, scripts = tree.xpath("//style"), tree.xpath("//script[not(contains(@type, 'json'))]")
-    inside = set(tree.xpath("//article//*"))
+    elements, inside = list(tree.iter(etree.Element)), set(tree.xpath("//article//*"))
+    images = tree.xpath("//article//img")
+    styles = " ".join(style.text or "" for style in tree.iter("style"))
+    scripts = tree.xpath("//script[not(contains(@type, 'json'))]")
+    loaded = [*(a for element in elements for a in _addresses(element)), *_CSS_URL.findall(styles)]
+    known = [a for script in scripts for a in _SCRIPT_URL.findall(script.text or "")]
+    errors = len(tree.xpath(_TRACEBACK))
     return Page(
         ids=set(map(str, tree.xpath("//@id"))),
         links=list(map(str, tree.xpath("//a/@href"))),
-        loaded=[
-            *(address for element in tree.iter(etree.Element) for address in _addresses(element)),
-            *(address for style in styles for address in _CSS_URL.findall(style.text or "")),
-        ],
         needed=[a for element in tree.iter("script", "link") for a in _addresses(element)],
-        scripts=[a for script in scripts for a in _SCRIPT_URL.findall(script.text or "")],
-        images=[dict(image.attrib) for image in tree.xpath("//article//img")],
-        tracebacks=len(tree.xpath(_TRACEBACK)),
-        acting=[w for e in tree.iter(etree.Element) for w in _acting(e, e in inside)],
+        images=[image.get("src", "") for image in images],
+        problems=[
+            *(problem for image in images for problem in _poor_image(image)),
+            *_foreign(loaded),
+            *_known(known),
+            *([f"shows an error output ({errors})"] if errors else []),
+        ],
+        acting=[what for element in elements for what in _acting(element, element in inside)],
     )
 
 
 def images_shown(site: Path) -> set[Path]:
     """Return the image files that the site's pages show."""
     return {
-        (file.parent / unquote(image["src"])).resolve()
+        (file.parent / unquote(address)).resolve()
         for file in site.rglob("*.html")
-        for image in read_page(file).images
-        if not _elsewhere(image.get("src", ""))
+        for address in read_page(file).images
+        if not _elsewhere(address)
     }
 
 
@@ -124,9 +116,7 @@ def _acting(element: html.HtmlElement, content: bool) -> Iterator[str]:
     ):
         yield f"<{element.tag}>"
     elif content and element.tag == "script" and "json" not in element.get("type", ""):
-        words = (element.text or "").strip()
-        if not _KERNEL_NAME.fullmatch(words):
-            yield f"the script {words[:40]!r}"
+        yield f"the script {(element.text or '').strip()[:40]!r}"
     for name, value in element.items():
         if content and re.fullmatch(r"on\w+|srcdoc", name):
             yield f"the attribute {name}"
@@ -176,14 +166,13 @@ def _dead_links(file: Path, page: Page, pages: dict[Path, Page], site: Path) -> 
             yield f"link to {address!r}: the page has no such anchor"
 
 
-def _poor_images(page: Page) -> Iterator[str]:
-    for image in page.images:
-        source, alt = image.get("src", ""), image.get("alt", "").strip()
-        name = source if len(source) < 80 else source[:77] + "..."
-        if len(alt) < _LEAST_ALT or _FILE_NAME.search(alt) or " " not in alt:
-            yield f"image {name}: alt text {alt!r} does not describe it"
-        if not (image.get("width", "").isdigit() and image.get("height", "").isdigit()):
-            yield f"image {name}: no width and height, so the page jumps while it loads"
+def _poor_image(image: html.HtmlElement) -> Iterator[str]:
+    source, alt = image.get("src", ""), image.get("alt", "").strip()
+    name = source if len(source) < 80 else source[:77] + "..."
+    if len(alt) < _LEAST_ALT or _FILE_NAME.search(alt) or " " not in alt:
+        yield f"image {name}: alt text {alt!r} does not describe it"
+    if not (image.get("width", "").isdigit() and image.get("height", "").isdigit()):
+        yield f"image {name}: no width and height, so the page jumps while it loads"
 
 
 def _missing_files(file: Path, page: Page) -> Iterator[str]:

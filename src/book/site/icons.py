@@ -21,76 +21,52 @@ _NAME = re.compile(r"\bfa-[a-z0-9-]+")
 _RULE = re.compile(r'((?:\.fa-[\w-]+:{1,2}before,?)+)\{content:"[^"]*"\}')
 _FACE = re.compile(r"@font-face\{[^}]*?src:url\((?P<file>[^)]*?webfonts/[\w-]+)\.woff2\)[^}]*\}")
 _SOURCES = re.compile(r"src:[^;}]*")
-_ESCAPED = re.compile(r"\\([0-9a-f]{2,5})")
-_PRIVATE = range(0xE000, 0xF900)  # where icon fonts keep their characters
+# A character of an icon font, written as an escape or as itself.
+_CHARACTER = re.compile(r"\\([0-9a-f]{2,5})|([\ue000-\uf8ff])")
 
 
 def keep_used_icons(site: Path) -> None:
-    """Rewrite the theme's style sheet of a rendered site with the icons in use; delete the fonts.
+    """Rewrite the theme's style sheet of a rendered site with the icons in use.
 
     Raises:
         BookError: if the style sheet is not built as expected, as after an update of the theme.
     """
     static = site / "_static"
     sheet = static / "styles" / "pydata-sphinx-theme.css"
-    if _text(_OWN_RULES) in _text(sheet):  # Sphinx found no page out of date, and copied nothing
+    css, own_rules = _text(sheet), _text(_OWN_RULES)
+    if own_rules in css:  # Sphinx found no page out of date, and copied nothing
         return
-    used = _names(site)
-    css = _RULE.sub(lambda rule: rule[0] * (not used.isdisjoint(_names_in(rule[1]))), _text(sheet))
+    # Scripts may add icons.
+    scripts = (f for f in static.rglob("*.js") if f.name != "fontawesome.js")
+    pages = (f for f in site.rglob("*.html") if "_static" not in f.parts)
+    used = {name for file in (*pages, *scripts) for name in _NAME.findall(_text(file))}
+    css = _RULE.sub(lambda rule: rule[0] * (not used.isdisjoint(_NAME.findall(rule[1]))), css)
     if _RULE.search(css) is None or _FACE.search(css) is None:
         raise BookError(
             f"{sheet.name}: no icons in it; src.book.site.icons must learn the new theme"
         )
-    others = (_text(f) for f in sorted(static.rglob("*.css")) if f != sheet)
-    characters = set().union(*map(_characters, (css, *others)))
+    sheets = [css, *(_text(f) for f in sorted(static.rglob("*.css")) if f != sheet)]
+    found = (match for text in sheets for match in _CHARACTER.findall(text))
+    characters = {int(code, 16) if code else ord(itself) for code, itself in found}
     css = _FACE.sub(lambda face: _embedded(face, sheet.parent, characters), css)
-    sheet.write_text(f"{css}\n{_text(_OWN_RULES)}", encoding="utf-8")
-
-
-def subset(font: Path, characters: set[int]) -> bytes | None:
-    """Return a font, as WOFF, with the glyphs of some characters; None if it has none of them.
-
-    Args:
-        font: a TrueType file.
-        characters: Unicode code points; those that the font does not have are left out.
-    """
-    face = TTFont(font, recalcTimestamp=False)
-    wanted = characters & set(face.getBestCmap())
-    if not wanted:
-        return None
-    cut = Subsetter(Options(layout_features=[], hinting=False, notdef_outline=True))
-    cut.populate(unicodes=wanted)
-    cut.subset(face)
-    face.flavor = "woff"
-    written = io.BytesIO()
-    face.save(written)
-    return written.getvalue()
+    sheet.write_text(f"{css}\n{own_rules}", encoding="utf-8")
 
 
 def _embedded(face: re.Match, folder: Path, characters: set[int]) -> str:
     """Return a font-face rule with the font's used glyphs inside; "" if there are none."""
-    data = subset(folder / f"{face['file']}.ttf", characters)
-    if data is None:
+    font = TTFont(folder / f"{face['file']}.ttf", recalcTimestamp=False)
+    wanted = characters & set(font.getBestCmap())
+    if not wanted:
         return ""
-    source = f'src:url(data:font/woff;base64,{base64.b64encode(data).decode()}) format("woff")'
+    cut = Subsetter(Options(layout_features=[], hinting=False, notdef_outline=True))
+    cut.populate(unicodes=wanted)
+    cut.subset(font)
+    font.flavor = "woff"
+    written = io.BytesIO()
+    font.save(written)
+    data = base64.b64encode(written.getvalue()).decode()
+    source = f'src:url(data:font/woff;base64,{data}) format("woff")'
     return _SOURCES.sub(lambda _: source, face[0])
-
-
-def _names(site: Path) -> set[str]:
-    """Return the icons' names in the pages, and in scripts, which may add some."""
-    scripts = (f for f in (site / "_static").rglob("*.js") if f.name != "fontawesome.js")
-    pages = (f for f in site.rglob("*.html") if "_static" not in f.parts)
-    return set().union(*(_names_in(_text(f)) for f in (*pages, *scripts)))
-
-
-def _names_in(text: str) -> set[str]:
-    return set(_NAME.findall(text))
-
-
-def _characters(css: str) -> set[int]:
-    """Return the characters that a style sheet shows, written as escapes or as themselves."""
-    escaped = {int(code, 16) for code in _ESCAPED.findall(css)}
-    return escaped | {ord(c) for c in set(css) if ord(c) in _PRIVATE}
 
 
 def _text(file: Path) -> str:

@@ -6,6 +6,7 @@ pages that changed.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from src.book.notebook.install import without_install_cell
 from src.book.notebook.titles import chapter_title
 from src.book.storage import dependencies, paths
 from src.book.storage.errors import BookError
-from src.book.storage.files import naming, read_text
+from src.book.storage.files import keep_only, naming, read_text
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -61,10 +62,21 @@ def stage() -> Staged:
         BookError: if a cell holds more than one figure, or a page or a setting cannot be read.
     """
     folder = paths.build_dir() / "stage"
-    contents = {f.relative_to(paths.root()).as_posix(): _checked(f) for f in _copied()}
-    made_from, problems = {}, []
+    contents, made_from, problems = {}, {}, []
+    for file in _copied():
+        if file.suffix in (".md", ".yml"):
+            read_text(file)  # Sphinx would say less of what is wrong
+        contents[file.relative_to(paths.root()).as_posix()] = file.read_bytes()
     for chapter in [found.name for found in select()]:
-        notebook, made_from[chapter], broken = _page(chapter)
+        notebook, source, broken = _best(chapter)
+        outputs.without_active(notebook)
+        lift_figures(notebook, chapter)
+        place_sources(notebook, chapter)
+        for notice in _notices(chapter, source, broken):
+            # The title is the first heading of the first cell.
+            title, newline, rest = notebook.cells[0].source.partition("\n")
+            notebook.cells[0].source = f"{title}\n\n{notice}\n{newline}{rest}"
+        made_from[chapter] = source
         contents[f"chapters/{chapter}.ipynb"] = notebooks.dumps(notebook).encode()
         problems += [f"{chapter}: {what}" for what in broken]
     _write(folder, contents)
@@ -128,25 +140,7 @@ def place_sources(notebook: "NotebookNode", chapter: str) -> None:
 
 
 def _copied() -> list[Path]:
-    """Return the files that are copied as they are."""
     return [f for p in _COPIED for f in sorted(paths.root().glob(p)) if f.is_file()]
-
-
-def _checked(file: Path) -> bytes:
-    if file.suffix in (".md", ".yml"):
-        read_text(file)  # Sphinx would say less of what is wrong
-    return file.read_bytes()
-
-
-def _page(chapter: str) -> tuple["NotebookNode", str, list[str]]:
-    """Return the notebook of a chapter's page, where it comes from, and what cannot be read."""
-    notebook, source, broken = _best(chapter)
-    outputs.without_active(notebook)
-    lift_figures(notebook, chapter)
-    place_sources(notebook, chapter)
-    for notice in filter(None, [_broken_notice(broken, source), _notice(chapter, source)]):
-        _insert_after_title(notebook, notice)
-    return notebook, source, broken
 
 
 def _best(chapter: str) -> tuple["NotebookNode", str, list[str]]:
@@ -162,54 +156,35 @@ def _best(chapter: str) -> tuple["NotebookNode", str, list[str]]:
     for kind, (exists, read) in kinds.items():
         try:
             if exists:
-                return _with_cells(read(), kind), kind, broken
+                notebook = read()
+                if not notebook.cells:
+                    raise BookError(f"the {kind} has no cells; restore it, or make book")
+                return notebook, kind, broken
         except BookError as error:
             broken.append(str(error))
     title = notebooks.read_source(f"# %% [markdown]\n# # {chapter_title(chapter)}\n")
     return title, _NOTHING, broken
 
 
-def _with_cells(notebook: "NotebookNode", kind: str) -> "NotebookNode":
-    if not notebook.cells:
-        raise BookError(f"the {kind} has no cells; restore it, or make book")
-    return notebook
-
-
-def _broken_notice(broken: list[str], source: str) -> str:
-    """Return the warning at the top of a page whose newer notebook, or source, cannot be read."""
-    if not broken:
-        return ""
-    told = "\n".join(f"- {_code(' '.join(what.split()))}" for what in broken)
-    return (
-        "```{admonition} A file of this chapter cannot be read\n:class: warning\n"
-        f"{told}\n\n{_ABOUT[source]}\n```"
-    )
-
-
-def _notice(chapter: str, source: str) -> str:
-    """Return the warning at the top of a page whose last run failed, or that was never run."""
+def _notices(chapter: str, source: str, broken: list[str]) -> Iterator[str]:
+    """Yield warnings: a file cannot be read, the last run failed, the chapter was never run."""
+    if broken:
+        told = "\n".join(f"- {_code(' '.join(what.split()))}" for what in broken)
+        title = "A file of this chapter cannot be read"
+        yield _admonition(title, "warning", f"{told}\n\n{_ABOUT[source]}")
     result = read_result(chapter, "quick")
     if result is not None and result.status != "ok":
         cell = f" in cell {result.cell}" if result.cell else ""
         log = f" The log is {_code(result.log)}." if result.log else ""
         reason = _code((result.reason or "no reason was given").strip().splitlines()[-1])
-        return (
-            "```{admonition} The last run of this chapter failed\n:class: warning\n"
-            f"It stopped{cell}: {reason}.{log} {_ABOUT[source]}\n```"
-        )
-    if source == _SOURCE:
-        return (
-            "```{admonition} This chapter has not been run yet\n:class: note\n"
-            f"{_ABOUT[_SOURCE]}\n```"
-        )
-    return ""
+        words = f"It stopped{cell}: {reason}.{log} {_ABOUT[source]}"
+        yield _admonition("The last run of this chapter failed", "warning", words)
+    elif source == _SOURCE:
+        yield _admonition("This chapter has not been run yet", "note", _ABOUT[_SOURCE])
 
 
-def _insert_after_title(notebook: "NotebookNode", notice: str) -> None:
-    """Put a notice under the title, which is the first heading of the first cell."""
-    first = notebook.cells[0]
-    title, newline, rest = first.source.partition("\n")
-    first.source = f"{title}\n\n{notice}\n{newline}{rest}"
+def _admonition(title: str, kind: str, words: str) -> str:
+    return f"```{{admonition}} {title}\n:class: {kind}\n{words}\n```"
 
 
 def _code(words: str) -> str:
@@ -227,13 +202,7 @@ def _about(output: dict) -> dict:
 
 def _write(folder: Path, contents: dict[str, bytes]) -> None:
     """Make the folder hold exactly these files; leave those alone that hold the right bytes."""
-    if folder.exists():
-        for file in sorted(folder.rglob("*"), reverse=True):
-            if file.is_dir():
-                if not any(file.iterdir()):
-                    file.rmdir()
-            elif file.relative_to(folder).as_posix() not in contents:
-                file.unlink()
+    keep_only(folder, set(contents))
     for name, content in contents.items():
         file = folder / name
         if not file.exists() or file.read_bytes() != content:

@@ -6,7 +6,7 @@ import pytest
 
 from src.book.__main__ import main
 from src.book.execution.execute import execute
-from src.book.site import page_times, times
+from src.book.site import times
 from src.book.storage import paths
 
 
@@ -50,8 +50,8 @@ def test_a_run_measures_what_passes_until_the_run_context_is_there(toys):
 @pytest.fixture
 def clock(book_root, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(page_times.time, "perf_counter", lambda: now[0])
-    return page_times._Clock(), now
+    monkeypatch.setattr(times.time, "perf_counter", lambda: now[0])
+    return times.Clock(), now
 
 
 def test_the_pages_clock_keeps_the_seconds_of_pages_that_are_not_rendered_again(clock):
@@ -65,9 +65,9 @@ def test_the_pages_clock_keeps_the_seconds_of_pages_that_are_not_rendered_again(
     clock.begin("write", "b")
     now[0] = 7.5
     clock.keep()
-    assert page_times.load() == {"read": {"a": 1.0}, "write": {"a": 2.0, "b": 0.5}}
-    again = page_times._Clock()
+    assert times.load() == {"read": {"a": 1.0}, "write": {"a": 2.0, "b": 0.5}}
+    again = times.Clock()
     again.begin("write", "b")
     now[0] = 8.5
     again.keep()
-    assert page_times.load() == {"read": {"a": 1.0}, "write": {"a": 2.0, "b": 1.0}}
+    assert times.load() == {"read": {"a": 1.0}, "write": {"a": 2.0, "b": 1.0}}

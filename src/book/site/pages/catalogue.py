@@ -26,11 +26,11 @@ def catalogue(link: Link) -> list[Section]:
 
 def bibliography(link: Link) -> list[Section]:
     """Return the papers in the order of their first authors' names, each with its chapter."""
-    papers = sorted(entries.papers().values(), key=lambda p: (_surname(p), p.year, p.title))
+
+    def by_surname(paper: Paper) -> tuple[str, int, str]:
+        return paper.authors[0].split()[-1].casefold(), paper.year, paper.title
+
+    papers = sorted(entries.papers().values(), key=by_surname)
     if not papers:
         return [paragraphs("No paper runs yet.")]
     return [Section(render("catalogue.references", link, papers))]
-
-
-def _surname(paper: Paper) -> str:
-    return paper.authors[0].split()[-1].casefold()

@@ -9,7 +9,6 @@ from src.book.evidence.statistics import NOT_TESTED
 from src.book.storage import dependencies
 from src.book.storage.one_look import one_look
 
-NOT_RUN = "not run yet"
 STALE, UNKNOWN = "older than the code", "code unknown"
 
 
@@ -18,44 +17,46 @@ class Evidence:
     """One claim with its verdict in the largest profile that tested it.
 
     Attributes:
-        measured: the ledger's measurement with profile, device and date; None if never measured.
-        verdict: the verdict's word.
-        others: the verdicts of the smaller profiles that disagree, by profile.
-        stale: whether the chapter's code has changed since the claim was measured; None if that
-            is not known.
+        measured: the ledger's measurement, as `ledger.latest` returns it; None if never measured.
+        code: the checksum of the chapter's code today.
     """
 
     paper: Paper
     name: str
     claim: Claim
     measured: dict | None
-    verdict: str
-    others: dict[str, str]
-    stale: bool | None = False
+    code: str
+
+    @property
+    def verdict(self) -> str:
+        """The verdict's word."""
+        return self.measured["verdict"] if self.measured else NOT_TESTED
+
+    @property
+    def disagreement(self) -> str:
+        """The verdicts of the smaller profiles that disagree, in words."""
+        said = self.measured["verdicts"] if self.measured else {}
+        return ", ".join(f"{p}: {word}" for p, word in said.items() if word != self.verdict)
+
+    @property
+    def stale(self) -> bool | None:
+        """Whether the chapter's code has changed since it was measured; None if unknown."""
+        if self.measured is None:
+            return False
+        return self.measured["code"] != self.code if self.measured["code"] and self.code else None
 
     @property
     def numbers(self) -> str:
         """What was measured, in words; for a claim that is not tested, why not."""
-        if self.measured is None:
-            if self.claim.profiles or self.claim.kind == "timing":
-                return NOT_RUN
-            return why_not(self.claim, "quick")
-        return describe_kept(self.measured)
+        if self.measured:
+            return describe_kept(self.measured)
+        tested = self.claim.profiles or self.claim.kind == "timing"
+        return "not run yet" if tested else why_not(self.claim, "quick")
 
     @property
     def age(self) -> str:
         """Whether the code is newer than the measurement, or unknown, in words; "" if it stands."""
         return UNKNOWN if self.stale is None else STALE if self.stale else ""
-
-    @property
-    def criterion(self) -> str:
-        """What the claim's measure must be, with the signs of mathematics."""
-        return str(self.claim.expect).replace("<=", "≤").replace(">=", "≥")
-
-    @property
-    def disagreement(self) -> str:
-        """The verdicts of the smaller profiles that disagree, in words."""
-        return ", ".join(f"{profile}: {word}" for profile, word in self.others.items())
 
 
 def gather() -> list[Evidence]:
@@ -66,36 +67,8 @@ def gather() -> list[Evidence]:
 
 def of_paper(paper: Paper) -> list[Evidence]:
     """Return the evidence for each claim of a paper."""
-    latest = ledger.latest(paper.chapter)
-    verdicts = _verdicts(paper)
-    with one_look():
-        return [
-            _weigh(paper, name, claim, latest.get((paper.id, name)), verdicts.get(name, {}))
-            for name, claim in paper.claims.items()
-        ]
-
-
-def _weigh(
-    paper: Paper, name: str, claim: Claim, measured: dict | None, verdicts: dict[str, str]
-) -> Evidence:
-    verdict = measured["verdict"] if measured else NOT_TESTED
-    others = {profile: word for profile, word in verdicts.items() if word != verdict}
-    stale = _older_than_code(measured["code"], paper.chapter) if measured else False
-    return Evidence(paper, name, claim, measured, verdict, others, stale)
-
-
-def _older_than_code(code: str, chapter: str) -> bool | None:
-    """Return whether a measurement's code is not the chapter's of today; None if unknown."""
-    now = dependencies.chapter_code(chapter)
-    return now != code if code and now else None
-
-
-def _verdicts(paper: Paper) -> dict[str, dict[str, str]]:
-    """Return, for each claim of a paper, the verdict of every profile that tested it."""
-    found: dict[str, dict[str, str]] = {}
-    for profile in catalogue.PROFILES:
-        entry = ledger.read(paper.chapter, profile) or {"measurements": []}
-        for measured in entry["measurements"]:
-            if measured["paper"] == paper.id and measured["verdict"] != NOT_TESTED:
-                found.setdefault(measured["claim"], {})[profile] = measured["verdict"]
-    return found
+    latest, code = ledger.latest(paper.chapter), dependencies.chapter_code(paper.chapter)
+    return [
+        Evidence(paper, name, claim, latest.get((paper.id, name)), code)
+        for name, claim in paper.claims.items()
+    ]

@@ -3,8 +3,6 @@
 import base64
 import io
 import json
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from src.book.evidence import catalogue
@@ -13,20 +11,11 @@ from src.book.notebook.chapters import select
 from src.book.site.pages.evidence import of_paper
 from src.book.site.pages.markup import Link, Section, beside, paragraphs, render
 from src.book.storage import paths
+from src.book.storage.files import keep_only
 
 WIDTH = 480  # pixels of a thumbnail; a card is narrower on most screens
 _COLOURS = 96  # enough for drawings and heat maps, at a third of the bytes
 _FOLDER = "_static/thumbnails"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure of a chapter: its PNG, its description, and the size of its thumbnail."""
-
-    png: bytes
-    alt: str
-    width: int
-    height: int
 
 
 def gallery(link: Link) -> list[Section]:
@@ -38,60 +27,45 @@ def gallery(link: Link) -> list[Section]:
 
 
 def write_thumbnails(site: Path) -> None:
-    """Write the thumbnail of every chapter that has a figure into a rendered site."""
+    """Write a small PNG of few colours into a rendered site for each chapter that has a figure."""
+    from PIL import Image
+
     folder = site / _FOLDER
-    wanted = {_name(c): figure for c in _chapters() if (figure := first_figure(c))}
-    for file in folder.glob("*.png"):
-        if file.name not in wanted:
-            file.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {_name(c): figure for c in _chapters() if (figure := _first_figure(c))}
+    keep_only(folder, set(wanted))
     for name, figure in wanted.items():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(_thumbnail(figure))
+        with Image.open(io.BytesIO(figure["png"])) as image:
+            size = (figure["width"], figure["height"])
+            small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        small = small.quantize(_COLOURS, dither=Image.Dither.NONE)
+        small.save(folder / name, "PNG", optimize=True)
 
 
-def first_figure(chapter: str) -> Figure | None:
-    """Return the first figure of a chapter's page as it lies on the stage, or None."""
+def _first_figure(chapter: str) -> dict | None:
+    """Return the first figure of a chapter's page: its PNG, description, size as a thumbnail."""
     page = _staged(chapter)
     if not page.exists():
         return None
-    about = page.stat()
-    return _first_figure(page, about.st_mtime_ns, about.st_size)
-
-
-@lru_cache(maxsize=500)
-def _first_figure(page: Path, _changed: int, _size: int) -> Figure | None:
     for cell in json.loads(page.read_text(encoding="utf-8"))["cells"]:
         for output in cell.get("outputs", []):
             about = output.get("metadata", {}).get("book", {})
             if "alt" in about and "image/png" in output["data"]:
                 png = base64.b64decode("".join(output["data"]["image/png"]))
                 height = round(WIDTH * about["height"] / about["width"])
-                return Figure(png, " ".join(about["alt"].split()), WIDTH, height)
+                alt = " ".join(about["alt"].split())
+                return {"png": png, "alt": alt, "width": WIDTH, "height": height}
     return None
-
-
-def _thumbnail(figure: Figure) -> bytes:
-    """Return the figure as a small PNG of few colours."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(figure.png)) as image:
-        size = (figure.width, figure.height)
-        small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.quantize(_COLOURS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def _chapters() -> list[str]:
     """Return the chapters that have a page: all on the stage, else those with a reference."""
-    order = list(catalogue.PARTS)
-    known = [
+    shown = [
         chapter.name
         for chapter in select()
-        if chapter.name.split("/")[0] in order
-        and (_staged(chapter.name).exists() or chapter.pair.exists())
+        if _staged(chapter.name).exists() or chapter.pair.exists()
     ]
-    return sorted(known, key=lambda c: (order.index(c.split("/")[0]), c))
+    return [name for part in catalogue.PARTS for name in shown if name.startswith(f"{part}/")]
 
 
 def _staged(chapter: str) -> Path:
@@ -107,7 +81,7 @@ def _card(chapter: str, link: Link) -> dict[str, object]:
     return {
         "chapter": chapter,
         "part": catalogue.PARTS[chapter.split("/")[0]],
-        "figure": first_figure(chapter),
+        "figure": _first_figure(chapter),
         "thumbnail": beside(link, f"{_FOLDER}/{_name(chapter)}"),
         "idea": _idea(papers) if papers else "",
         "verdicts": [e.verdict for paper in papers for e in of_paper(paper)],

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from urllib.parse import quote_plus
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from src.book.chapter.tables import badge
-from src.book.evidence.catalogue import PARTS, Paper
+from src.book.evidence.catalogue import PARTS
 from src.book.evidence.statistics import VERDICTS
 from src.book.notebook.titles import chapter_title
 from src.book.site.pages.cells import anchor_of_cell
@@ -54,10 +53,8 @@ def table(
         kind: a class for the style sheet.
         link: if given, the first column holds chapters, shown by titles that lead to them.
     """
-    of_chapters = link is not None
-    return Section(
-        render("macros.text_table", link or str, caption, kind, header, rows, of_chapters)
-    )
+    facts = (caption, kind, header, rows, link is not None)
+    return Section(render("macros.text_table", link or str, *facts))
 
 
 def paragraphs(*sentences: str) -> Section:
@@ -75,11 +72,6 @@ def text(value: str) -> Markup:
 def anchor(paper: str, claim: str) -> str:
     """Return the id of a claim's row on the scoreboard."""
     return f"{paper}-{claim}"
-
-
-def row_of(paper: Paper, claim: str, link: Link) -> str:
-    """Return the address of a claim's row on the scoreboard."""
-    return f"{link(SCOREBOARD)}#{anchor(paper.id, claim)}"
 
 
 def beside(link: Link, file: str) -> str:
@@ -116,21 +108,13 @@ def _environment() -> Environment:
     environment.globals |= {
         "anchor": anchor,
         "anchor_of_cell": anchor_of_cell,
-        "arxiv_search": _arxiv_search,
         "chapter_title": chapter_title,
         "has_page": lambda chapter: (paths.chapters_dir() / f"{chapter}.py").exists(),
         "html_of_badge": badge,
         "people": people,
-        "row_of": row_of,
         "NOTATION": NOTATION,
         "PARTS": PARTS,
         "SCOREBOARD": SCOREBOARD,
         "VERDICTS": VERDICTS,
     }
     return environment
-
-
-def _arxiv_search(title: str) -> str:
-    """Return the address of a search on arXiv for a paper's title."""
-    query = quote_plus(f'"{title}"')
-    return f"https://arxiv.org/search/?query={query}&searchtype=title"

@@ -1,6 +1,12 @@
-"""What a chapter costs to run: seconds, start-up and memory, and what a run may use."""
+"""What a chapter costs to run, what a run may use, and what the runner itself costs.
+
+The entries of the runner's benchmarks are those of `benchmarks/execution.py` and
+`benchmarks/many_chapters.py` in the timing ledger; a page without an entry says which command
+measures it.
+"""
 
 from dataclasses import dataclass
+from statistics import median
 
 from src.book.evidence import catalogue, ledger
 from src.book.execution.execute import PROFILES
@@ -11,10 +17,22 @@ from src.book.site.pages.markup import Link, Section, duration, paragraphs, tabl
 _COSTS = ["Chapter", "Profile", "Time", "of which start-up", "Peak memory", "Measured on"]
 _LIMITS = ["Profile", "Cores", "GPUs", "A run is ended", "Asked of the cluster"]
 
+# What is timed: everything from nothing, nothing changed, one notebook changed.
+PHASES = ("cold", "no-op", "changed")
+_OURS = ("this book", "this book, with rendering")
+_HEADER = ["Everything", "Nothing changed", "One notebook changed"]
+_FAIRNESS = (
+    "papermill does not know what has changed: there a person runs the one notebook. jupyter-cache "
+    "executes on all cores, Jupyter Book one notebook after the other, in a plain book without "
+    "this book's own pages. Neither sees a change in a module that a notebook imports, or limits "
+    "a notebook's time and memory as a whole."
+)
+_NOT_MEASURED = "Not measured yet: `python -m benchmarks.{}`"
+
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of one run of a chapter: all seconds, those of the start-up, peak memory."""
+    """The cost of one run of a chapter: all seconds, those of the start-up, peak memory in MB."""
 
     profile: str
     seconds: float
@@ -39,11 +57,11 @@ def costs(chapter: str) -> list[Cost]:
 
 def run_time(chapter: str) -> str:
     """Return a sentence on the last quick run, or "" if this machine has not run the chapter."""
-    for cost in costs(chapter):
-        if cost.profile == "quick":
-            memory = f" and {cost.memory_mb:.0f} MB of memory" if cost.memory_mb else ""
-            return f"The quick run took {duration(cost.seconds)} on one processor core{memory}."
-    return ""
+    cost = _cost(chapter, "quick")
+    if cost is None:
+        return ""
+    memory = f" and {cost.memory_mb:.0f} MB of memory" if cost.memory_mb else ""
+    return f"The quick run took {duration(cost.seconds)} on one processor core{memory}."
 
 
 def run_times(link: Link) -> list[Section]:
@@ -86,3 +104,73 @@ def _cost(chapter: str, profile: str) -> Cost | None:
         known.get("provenance", {}).get("device", unknown),
         known.get("gpu_peak_memory_mb"),
     )
+
+
+def execution(link: Link) -> list[Section]:
+    """Return one table for each set of notebooks: seconds of each runner, ratios to ours."""
+    entry = ledger.read("execution", "timing")
+    if entry is None:
+        return [paragraphs(_NOT_MEASURED.format("execution"))]
+    sections = [
+        table(f"Executing {notebooks}", [notebooks, *_HEADER], benchmark_rows(rows), "run-times")
+        for notebooks, rows in entry["sets"].items()
+    ]
+    versions = ", ".join(f"{name} {number}" for name, number in entry["versions"].items())
+    found = {len(s) for rows in entry["sets"].values() for p in rows.values() for s in p.values()}
+    repeats = " and ".join(str(number) for number in sorted(found, reverse=True))
+    about = (
+        f"Medians of {repeats} interleaved repetitions (smallest to largest), and how many times "
+        f"as long as this book's runner. {versions}; {_where(entry)}."
+    )
+    return [*sections, paragraphs(about, _FAIRNESS)]
+
+
+def many_chapters(link: Link) -> list[Section]:
+    """Return a table of what the runner costs with many tiny chapters."""
+    entry = ledger.read("many_chapters", "timing")
+    if entry is None:
+        return [paragraphs(_NOT_MEASURED.format("many_chapters"))]
+    early, number = entry["early"], entry["chapters"]
+    measured = {
+        "Planning, nothing run yet": "plan",
+        "Planning, a shared module changed": "plan_after_a_change",
+        "Nothing to run": "no_op",
+        "Nothing to run or to render": "no_op_with_site",
+        f"Running all on {entry['jobs']} kernels at a time": "run",
+        "Rendering all": "site",
+    }
+    rows = [[what, f"{entry[f'{name}_seconds']:.1f} s"] for what, name in measured.items()]
+    for who, (before, after) in entry["memory_mb"].items():
+        words = f"{before:.0f} MB, later at most {after:.0f} MB"
+        rows.append([f"Memory of a {who} after {early} chapters", words])
+    header = [f"{number} tiny chapters", "Measured"]
+    return [
+        table(f"The runner with {number} chapters", header, rows, "run-times"),
+        paragraphs(f"Whole commands, with the interpreter's start; {_where(entry)}."),
+    ]
+
+
+def benchmark_rows(rows: dict[str, dict[str, list[float]]]) -> list[list[str]]:
+    """Return name and cells of each runner; those that render are compared with ours that does."""
+    found = []
+    for name in sorted(rows, key=lambda name: (_base(name), name not in _OURS)):
+        base = rows[_base(name)]
+        cells = [_cell(rows[name].get(phase), base[phase], name in _OURS) for phase in PHASES]
+        found.append([name, *cells])
+    return found
+
+
+def _base(name: str) -> str:
+    return _OURS[1] if name == _OURS[1] or name.startswith("Jupyter Book") else _OURS[0]
+
+
+def _cell(seconds: list[float] | None, ours: list[float], is_ours: bool) -> str:
+    if seconds is None:
+        return "runs all again"
+    spread = f"{median(seconds):.1f} s ({min(seconds):.1f} to {max(seconds):.1f})"
+    return spread if is_ours else f"{spread}, {median(seconds) / median(ours):.2g} times"
+
+
+def _where(entry: dict) -> str:
+    source = entry["provenance"]
+    return f"{source['device']}, {source['cores']} cores, {source['date']}"
