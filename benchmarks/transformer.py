@@ -20,14 +20,10 @@ from src.foundations.transformer.attention import (
     scaled_dot_product_attention,
 )
 from src.foundations.transformer.decoding import greedy
-from src.foundations.transformer.model import (
-    EncoderLayer,
-    Transformer,
-    TransformerConfig,
-    label_smoothed_loss,
-    parameter_count,
-)
+from src.foundations.transformer.layers import EncoderLayer, TransformerConfig
+from src.foundations.transformer.model import Transformer, parameter_count
 from src.foundations.transformer.recurrent import RecurrentConfig, RecurrentTranslator, match_width
+from src.foundations.transformer.training import label_smoothed_loss
 
 CHAPTER, PAPER = "foundations/transformer", "transformer"
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

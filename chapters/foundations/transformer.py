@@ -47,6 +47,7 @@ from src.foundations.transformer import (
     language_pair,
     model,
     sequence_tasks,
+    training,
 )
 from src.foundations.transformer.attention_maps import attention_shares
 from src.foundations.transformer.experiments import (
@@ -55,6 +56,13 @@ from src.foundations.transformer.experiments import (
     run_language,
     run_symbols,
     unpack,
+)
+from src.foundations.transformer.layers import (
+    NORMS,
+    DecoderLayer,
+    EncoderLayer,
+    Residual,
+    TransformerConfig,
 )
 from src.foundations.transformer.torch_layers import library_layer
 from src.foundations.transformer.translation_experiments import (
@@ -362,7 +370,7 @@ run.figure(
 # below. Pre-norm leaves the road free; most later models use it.
 
 # %%
-show(model.Residual)
+show(Residual)
 
 # %% [markdown]
 # The **encoder** stacks $N$ layers of self-attention and FFN over the source. The **decoder**
@@ -374,16 +382,14 @@ show(model.Residual)
 
 # %%
 display(
-    show(model.DecoderLayer.forward),
+    show(DecoderLayer.forward),
     show(model.Transformer.embed),
     show(model.Transformer.encode),
     show(model.Transformer.decode),
 )
 
 # %% tags=["nbval-check-output"]
-config = model.TransformerConfig(
-    13, width=32, layers=1, heads=4, hidden=128, dropout=0.0
-)
+config = TransformerConfig(13, width=32, layers=1, heads=4, hidden=128, dropout=0.0)
 small = model.Transformer(config, stream(run.seed, "small")).eval()
 batch = sequence_tasks.symbol_batch("reverse", 10, 8, 4, stream(run.seed, "strings"))
 logits = small(batch.source, batch.target[:, :-1])
@@ -451,7 +457,7 @@ print(run.measure("transformer", "C9c", np.abs(np.subtract(counted, closed_form)
 # the rise keeps those steps small. We keep the shape and choose the peak, for both models alike.
 
 # %%
-display(show(model.label_smoothed_loss), show(model.warmup_schedule))
+display(show(training.label_smoothed_loss), show(training.warmup_schedule))
 
 # %% [markdown]
 # ### Decoding
@@ -493,9 +499,9 @@ print("attention agrees to 1e-5:", bool((ours - theirs).abs().max() < 1e-5))
 source = torch.randn(2, 9, 32, generator=stream(run.seed, "source"))
 target = torch.randn(2, 7, 32, generator=stream(run.seed, "target"))
 mask = attention.causal_mask(7)
-for norm in model.NORMS:
+for norm in NORMS:
     settings = replace(config, norm=norm)
-    encoder, decoder = model.EncoderLayer(settings), model.DecoderLayer(settings)
+    encoder, decoder = EncoderLayer(settings), DecoderLayer(settings)
     with torch.no_grad():
         gap = (encoder(source) - library_layer(encoder)(source)).abs().max()
         print(f"{norm}-norm encoder layer agrees to 1e-5:", bool(gap < 1e-5))

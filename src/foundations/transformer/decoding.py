@@ -130,7 +130,8 @@ def greedy(
         ValueError: if `max_length` is below 1 or longer than the model allows.
 
     Examples:
-        >>> from src.foundations.transformer.model import Transformer, TransformerConfig
+        >>> from src.foundations.transformer.layers import TransformerConfig
+        >>> from src.foundations.transformer.model import Transformer
         >>> config = TransformerConfig(13, width=16, layers=1, heads=2, hidden=32)
         >>> network = Transformer(config, torch.Generator().manual_seed(0)).eval()
         >>> source = torch.tensor([[3, 4, 5]])
@@ -200,7 +201,8 @@ def beam_search(
             `max_length` is longer than the model allows.
 
     Examples:
-        >>> from src.foundations.transformer.model import Transformer, TransformerConfig
+        >>> from src.foundations.transformer.layers import TransformerConfig
+        >>> from src.foundations.transformer.model import Transformer
         >>> config = TransformerConfig(13, width=16, layers=1, heads=2, hidden=32)
         >>> network = Transformer(config, torch.Generator().manual_seed(0)).eval()
         >>> source = torch.tensor([[3, 4, 5]])

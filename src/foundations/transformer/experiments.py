@@ -22,13 +22,11 @@ from src.foundations.transformer.language_pair import (
     corpus,
     vocabulary,
 )
+from src.foundations.transformer.layers import TransformerConfig
 from src.foundations.transformer.model import (
     Transformer,
-    TransformerConfig,
     closed_form_parameter_count,
-    label_smoothed_loss,
     parameter_count,
-    warmup_schedule,
 )
 from src.foundations.transformer.recurrent import (
     RecurrentConfig,
@@ -44,6 +42,7 @@ from src.foundations.transformer.sequence_tasks import (
     symbol_stream,
     token_accuracy,
 )
+from src.foundations.transformer.training import label_smoothed_loss, warmup_schedule
 
 MODELS = ("transformer", "recurrent")
 

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from src.foundations.transformer.model import check_special_tokens
+from src.foundations.transformer.layers import check_special_tokens
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from src.foundations.transformer.model import DecoderLayer, EncoderLayer
+from src.foundations.transformer.layers import DecoderLayer, EncoderLayer
 
 
 @torch.no_grad()

@@ -10,12 +10,12 @@ from torch import nn
 from src.book.storage.data import fetch
 from src.foundations.transformer.decoding import beam_search, greedy
 from src.foundations.transformer.experiments import Recipe, build, fit, streams
-from src.foundations.transformer.model import (
+from src.foundations.transformer.model import parameter_count
+from src.foundations.transformer.sequence_tasks import PAD, Batch, make_batch
+from src.foundations.transformer.training import (
     average_checkpoints,
     label_smoothed_loss,
-    parameter_count,
 )
-from src.foundations.transformer.sequence_tasks import PAD, Batch, make_batch
 from src.foundations.transformer.translation import (
     SPLITS,
     Corpus,

@@ -20,7 +20,8 @@ from src.foundations.transformer.attention import (
     shift_matrix,
     sinusoidal_positions,
 )
-from src.foundations.transformer.model import Transformer, TransformerConfig
+from src.foundations.transformer.layers import TransformerConfig
+from src.foundations.transformer.model import Transformer
 
 SIZES = st.integers(1, 7)
 SEEDS = st.integers(0, 2**31 - 1)

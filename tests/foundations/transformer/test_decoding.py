@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.foundations.transformer.decoding import beam_search, greedy, length_penalty
-from src.foundations.transformer.model import Transformer, TransformerConfig
+from src.foundations.transformer.layers import TransformerConfig
+from src.foundations.transformer.model import Transformer
 from src.foundations.transformer.recurrent import RecurrentConfig, RecurrentTranslator
 
 MODELS = ["post", "pre", "learned", "fused", "recurrent", "recurrent-2"]

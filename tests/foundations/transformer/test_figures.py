@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from src.foundations.transformer import figures
+from src.foundations.transformer.attention import causal_mask
 from src.foundations.transformer.attention_maps import attention_shares, cross_attention
 from src.foundations.transformer.language_pair import (
     clause_batch,
@@ -14,13 +15,8 @@ from src.foundations.transformer.language_pair import (
     translation,
     vocabulary,
 )
-from src.foundations.transformer.model import (
-    DecoderLayer,
-    EncoderLayer,
-    Transformer,
-    TransformerConfig,
-    causal_mask,
-)
+from src.foundations.transformer.layers import DecoderLayer, EncoderLayer, TransformerConfig
+from src.foundations.transformer.model import Transformer
 from src.foundations.transformer.torch_layers import library_layer
 
 mpl.use("agg")

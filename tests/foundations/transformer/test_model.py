@@ -12,15 +12,15 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from src.foundations.transformer.attention import MultiHeadAttention, causal_mask
+from src.foundations.transformer.layers import DecoderLayer, EncoderLayer, TransformerConfig
 from src.foundations.transformer.model import (
-    DecoderLayer,
-    EncoderLayer,
     Transformer,
-    TransformerConfig,
-    average_checkpoints,
     closed_form_parameter_count,
-    label_smoothed_loss,
     parameter_count,
+)
+from src.foundations.transformer.training import (
+    average_checkpoints,
+    label_smoothed_loss,
     warmup_schedule,
 )
 

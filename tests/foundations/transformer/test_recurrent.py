@@ -9,12 +9,8 @@ from hypothesis import strategies as st
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from src.foundations.transformer.model import (
-    TransformerConfig,
-    closed_form_parameter_count,
-    label_smoothed_loss,
-    parameter_count,
-)
+from src.foundations.transformer.layers import TransformerConfig
+from src.foundations.transformer.model import closed_form_parameter_count, parameter_count
 from src.foundations.transformer.recurrent import (
     AdditiveAttention,
     RecurrentConfig,
@@ -22,6 +18,7 @@ from src.foundations.transformer.recurrent import (
     match_width,
     recurrent_parameter_count,
 )
+from src.foundations.transformer.training import label_smoothed_loss
 
 
 def generator(seed=0):
