@@ -1,6 +1,7 @@
 """Content keys: what they follow, what counts, and what does not."""
 
 import ast
+import json
 import os
 import shutil
 import subprocess
@@ -173,6 +174,10 @@ def test_what_was_read_is_kept_between_processes(toys):
     assert first == second
     kept = paths.build_dir() / "content_keys.json"
     assert kept.exists()
+    content = json.loads(kept.read_text())
+    another = code.replace("\nprint", "\ncontent_keys._way_of_reading = lambda: b''\nprint")
+    assert _python(sys.executable, another) == first  # read again, as another version would
+    assert len(json.loads(kept.read_text())) > len(content)
     kept.write_text("{")  # a damaged file costs time only
     assert _python(sys.executable, code) == first
     counted = "parse = content_keys.ast.parse\ncontent_keys.ast.parse = lambda t: 1 / 0\n"
