@@ -60,6 +60,8 @@ def registry() -> dict[str, Dataset]:
 def _load(file: Path, _changed: int) -> dict[str, Dataset]:
     try:
         content = yaml.safe_load(read_text(file)) or {}
+        if not isinstance(content, dict):
+            raise BookError("data/datasets.yml: it must map the names of data sets to entries")
         return TypeAdapter(dict[_Name, Dataset]).validate_python(content)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

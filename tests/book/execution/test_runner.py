@@ -213,7 +213,7 @@ def test_the_book_is_built_although_a_chapter_failed(toys, monkeypatch, capsys):
     from src.book.site import build as site
 
     def build(clean):
-        return site.Built(paths.build_dir() / "html", 3, True, 1.0)
+        return site.Built(paths.build_dir() / "html", 3, True, (), 1.0)
 
     toys.chapter("toys/bad", "raise ValueError('no good')")
     monkeypatch.setattr(site, "build", build)
