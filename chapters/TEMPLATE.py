@@ -126,7 +126,7 @@ run.measure("PAPER", "C2", linear)
 # %% [markdown]
 # ## The experiment
 #
-# The same number of evaluations for both, on several independent seeds; one row a seed.
+# The same number of evaluations for both, on several independent seeds; one row per seed.
 
 # %%
 n = max(run.sizes.evaluations)

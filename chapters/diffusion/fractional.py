@@ -161,7 +161,7 @@ run.figure(
 # $\Gamma(H+\frac12)^{-2}\int_0^t(t-s)^{2H-1}ds=t^{2H}/\big(2H\,\Gamma(H+\frac12)^2\big)$.
 #
 # There is a catch. To go backwards in time one needs a Markov process, whose future depends on its
-# present only, and $B^H$ is none: every old push has its own, changing weight.
+# present only, and $B^H$ is not Markov: every old push has its own, changing weight.
 #
 # ### A sum of processes that forget
 #
@@ -177,7 +177,7 @@ run.figure(
 # $\mathrm{Cov}(Y^i_t,Y^j_t)=\big(1-e^{-(\gamma_i+\gamma_j)t}\big)/(\gamma_i+\gamma_j)$. The paper
 # takes speeds in geometric progression from $1/20$ to $20$.
 #
-# The weights $\omega\in\mathbb R^K$ shall make the path close to that of $B^H$ on $[0,1]$. The
+# We choose the weights $\omega\in\mathbb R^K$ so that the path is close to $B^H$ on $[0,1]$. The
 # mean squared distance is quadratic in $\omega$,
 #
 # $$ \int_0^1\mathbb E\big(\hat B^H_t-B^H_t\big)^2dt=c-2\,b^\top\omega+\omega^\top A\,\omega,
@@ -369,8 +369,8 @@ print("score of the whole state", tuple(fvp.state_score(score, state, 0.5).shape
 # %% [markdown]
 # Compare equation (7) with (1): it is an ordinary noisy image, with $\tilde\sigma_t$ in the place
 # of $s_t$. So the loss is that of any diffusion model, in the code literally so: the same function,
-# given another `process`, draws one number a pixel. *Training knows of $H$ and $K$ only through the
-# schedule $\tilde\sigma_t$.* Memory enters only when we sample. Hence the control that we shall
+# given another `process`, draws one number per pixel. *Training knows of $H$ and $K$ only through
+# the schedule $\tilde\sigma_t$.* Memory enters only when we sample. Hence the control that we will
 # need: the **twin**, an ordinary process without memory that has the same $c_t$ and
 # $\tilde\sigma_t$. It is trained to the very same weights.
 
@@ -411,9 +411,9 @@ run.figure(
 # $$ dZ=\big[FZ-\kappa\,GG^\top\nabla\log p_t(Z)\big]dt+\sqrt{2\kappa-1}\;G\,d\bar B,
 # \qquad\kappa=1\ \text{or}\ \tfrac12, $$ (fractional-reverse)
 #
-# run from $t=1$ to 0. Since $GG^\top s=G(G^\top s)$, one number a pixel is gathered and spread out
-# again. The start $Z_1\sim\mathcal N(0,\Sigma_1)$ must be drawn jointly. How to take $N$ steps is a
-# choice, and it will matter:
+# run from $t=1$ to 0. Since $GG^\top s=G(G^\top s)$, one number per pixel is gathered and spread
+# out again. The start $Z_1\sim\mathcal N(0,\Sigma_1)$ must be drawn jointly. How to take $N$ steps
+# is a choice, and it will matter:
 #
 # - *released*: Euler steps as in the paper's code, from $t=1$ to $10^{-3}$; the last one starts
 #   there and is as long as all others, so it overshoots $t=0$;
@@ -573,7 +573,7 @@ HALVING = CIRCLES["halving"]
 
 
 def plane_runs(kind, name, over):
-    """Train one network a seed; each is a unit of its own."""
+    """Train one network per seed; each is a unit of its own."""
     return [
         run.unit(
             f"plane {kind} {name} {s}", train_plane, name, CIRCLES[kind], RECIPE, s
@@ -753,7 +753,7 @@ run.figure(
 
 # %%
 def image_runs(data, name, over):
-    """Train one image model a seed; each is a unit of its own."""
+    """Train one image model per seed; each is a unit of its own."""
     recipe = recipes[data]
     return [
         run.unit(
@@ -764,7 +764,7 @@ def image_runs(data, name, over):
 
 
 def examined(data, name, texts, classifier, images, calls, sampler="sde"):
-    """Draw images from each network and judge them, one report a seed."""
+    """Draw images from each network and judge them, one report per seed."""
     settings = (images, calls, sampler, run.device.type)
     return [
         run.unit(f"judge {data} {name} {sampler} {calls} {s}", judge_images,
@@ -939,7 +939,7 @@ print(book.source)
 # small steps; and with $K=2$, whose $\tilde\sigma_t$ leaves the network more noise to see. Read
 # C6f (more diverse) together with C6g (better) and with the *agreement*, the share of images in
 # which the classifier sees the class that was asked for: broken digits differ from each other,
-# too, and a diversity that comes from them is no merit.
+# too, and a diversity that comes from them is worth nothing.
 
 # %%
 CONTROLS = [("vp", "sde", 250), ("vp", "matched", 250), ("fvp 0.9 3", "sde", 250),
@@ -975,10 +975,10 @@ run.figure(
         {name: np.array(rows) / 15 for name, rows in pictures.items()}
     ),
     "mnist",
-    caption="One sample of each class from one network a process, MNIST, from the "
-    "larger profile; not chosen by eye.",
-    alt="Rows of ten grey pictures of the digits 0 to 9, one row a process, generated "
-    "after training on MNIST.",
+    caption="One sample of each class from one network per process, MNIST, from "
+    "the larger profile; not chosen by eye.",
+    alt="Rows of ten grey pictures of the digits 0 to 9, one row per process, "
+    "generated after training on MNIST.",
 )
 
 # %% [markdown]
@@ -1023,7 +1023,7 @@ run.at_scale()
 
 # %% [markdown]
 # The `gpu` profile (longer training on MNIST; colour images, C6h and C6i) is written but has not
-# been run: no GPU was at hand.
+# been run: no GPU was available.
 #
 # ## What we changed
 #

@@ -136,7 +136,7 @@ run.figure(
 # $\mathbf y=\mathbf x$ has the identity matrix $I$.
 #
 # Having outputs as rows is called *numerator layout*. Some books, and PyTorch's `.grad`,
-# store a gradient in the shape of the parameter instead; we shall transpose when we compare.
+# store a gradient in the shape of the parameter instead; we transpose when we compare.
 #
 # ### Rules for one variable
 #
@@ -277,7 +277,7 @@ run.figure(
 #
 # ### A layer
 #
-# $m$ neurons side by side have a weight matrix $W$ ($m\times n$, one neuron a row) and a bias
+# $m$ neurons side by side have a weight matrix $W$ ($m\times n$, one neuron per row) and a bias
 # vector $\mathbf b$. On $N$ samples, $Z=XW^T+\vec1\mathbf b^T$ and $A=\max(0,Z)$ are $N\times m$.
 # Let $G$ hold $\partial L/\partial A_{ij}$, which comes from the layers above, and let
 # $\Delta=G\otimes\mathbf 1[Z>0]$, so that $\Delta_{ij}=\partial L/\partial Z_{ij}$. Neuron $j$ is

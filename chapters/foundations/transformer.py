@@ -188,8 +188,8 @@ run.figure(
 #
 # ### Attention
 #
-# Let $Q\in\mathbb R^{T\times d_k}$ hold one query a row, $K\in\mathbb R^{S\times d_k}$ one key a
-# row, and $V\in\mathbb R^{S\times d_v}$ the value that belongs to each key. *Scaled dot-product
+# Let $Q\in\mathbb R^{T\times d_k}$ hold one query per row, $K\in\mathbb R^{S\times d_k}$ one key
+# per row, and $V\in\mathbb R^{S\times d_v}$ the value that belongs to each key. *Scaled dot-product
 # attention* is
 #
 # $$
@@ -822,7 +822,7 @@ run.verdict_words()
 # and with constant paths (C9a, C9b), and with long keys it needs its scaling (C6b). Its second
 # sentence, that such a model is also *better*, we could not show: with equal parameters and equal
 # batches, our samples tell no difference from a recurrent model *with attention* (C2a, C2b, C2c,
-# C2f). That is no proof that there is none; the intervals are wide. Nor does anything here
+# C2f). This does not prove that they are equal; the intervals are wide. Nor does anything here
 # contradict the paper, whose models had fifty to a hundred and fifty times as many parameters as
 # our translator and saw more than a hundred times as much text. The reason to prefer the
 # Transformer lies elsewhere: its training has no loop over positions, so parallel hardware can
@@ -853,7 +853,7 @@ run.at_scale()
 
 # %%
 def tried(name, task, peak):
-    """How well one model does with one peak learning rate, one number a seed."""
+    """Return how well a model does with a peak learning rate, one number per seed."""
     unit = f"rate {task} {name} {peak}"
     if task == "reverse":
         recipe = replace(BRIEF, peak=peak)

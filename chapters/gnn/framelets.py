@@ -104,7 +104,7 @@ signal = (side + 0.6 * noise).double()
 laplacian = normalised_laplacian(karate, torch.float64).to_dense()  # defined below
 operators = exact_operators(
     laplacian, "haar", levels=2
-)  # (3, 34, 34), one matrix a band
+)  # (3, 34, 34), one matrix per band
 bands = operators @ signal
 back = torch.einsum(
     "bvu,bv->u", operators, bands
@@ -258,7 +258,7 @@ run.figure(
 # f\big(\tfrac\pi2(\cos\phi+1)\big)\,d\phi. $$ (ufg-chebyshev)
 #
 # Note that $n$ counts *coefficients*: the degree is $n-1$. The released code has $n=2$ as its
-# default, polynomials of degree **one**. We shall come back to that.
+# default, polynomials of degree **one**. We will come back to that.
 #
 # ## The code
 #
@@ -626,7 +626,7 @@ for data in run.sizes.data:
 
 # %%
 def pairs(one, other, data=main):
-    """Rows (one model, another), a seed each."""
+    """Return rows (one model, another), one per seed."""
     return list(
         zip(scores[data][one]["test"], scores[data][other]["test"], strict=True)
     )
@@ -708,7 +708,7 @@ run.figure(
 # The points of three banks lie on one curve, from the MLP to the GCN: what the filters look like
 # hardly matters, how much they smooth does.
 #
-# One more comparison, since the released settings are at hand. They lie within the grid of the
+# One more comparison, with the settings of the released code. They lie within the grid of the
 # search, which passed them over for others with a slightly better validation accuracy; on Cora's
 # test nodes they do better than those. Here they are against the tuned GCN, on the same seeds
 # (points, mean and 95 % interval). The choice of settings weighs as much as the choice of the
@@ -850,7 +850,7 @@ noisy = plan.disturbed(run.unit, main, three, few, *disturbances, device)
 
 
 def both_highest(kind, name):
-    """One model's mean accuracy over the two highest levels, one number a seed."""
+    """One model's mean accuracy over the two highest levels, one per seed."""
     return np.mean(list(noisy[kind][name].values())[-2:], axis=0)
 
 
@@ -1123,8 +1123,8 @@ print({name: f"{np.mean(values):.0f} %" for name, values in found.items()})
 #
 # <details><summary>Solution</summary>
 #
-# $(1-10^{-4})^{200}\approx0.98$: almost all of it, so there is no collapse. That the L2 penalty and
-# weight decay are two different things under Adam was shown by Loshchilov and Hutter (2019).
+# $(1-10^{-4})^{200}\approx0.98$: almost all of it, so it would not collapse. That the L2 penalty
+# and weight decay are two different things under Adam was shown by Loshchilov and Hutter (2019).
 #
 # </details>
 

@@ -154,9 +154,9 @@ run.figure(
 
 # %% [markdown]
 # The ellipse turns and shrinks with the arc; the circle ignores it. Where the arc is long neither
-# fits: an arc is no ellipse, and that is where TMPD's remaining error comes from. The rest of the
-# page makes this precise: where the method is exact, how large its error is elsewhere, and whether
-# the better shape buys better samples.
+# fits: an arc is not an ellipse, and that is where TMPD's remaining error comes from. The rest of
+# the page makes this precise: where the method is exact, how large its error is elsewhere, and
+# whether the better shape buys better samples.
 #
 # ## From first principles
 #
@@ -367,7 +367,7 @@ run.figure(
 # %% [markdown]
 # The lines that stay flat do so because more steps do not repair a wrong covariance. The diagonal
 # and the row sums give up *exactness* in exchange for speed; the cheap form, which is the one used
-# on large images, must therefore be judged anew there.
+# on large images, must therefore be judged there again.
 #
 # ### Data that are not Gaussian
 #
@@ -417,7 +417,7 @@ run.figure(
 #
 # The paper's toy problem: 25 equally likely Gaussian components with means
 # $(-8i,-8j,-8i,-8j,\dots)$, $i,j\in\{-2,\dots,2\}$, seen through a random $H$ with $q$ rows. The
-# posterior is a mixture again, so exact samples and even exact guidance are at hand. We measure the
+# posterior is a mixture again, so exact samples and even exact guidance can be had. We measure the
 # *sliced Wasserstein distance* to as many exact samples: project both sets on a random direction,
 # sort, take the mean difference, average over directions. One random $(H,y)$ is one *problem*, and
 # all methods see the same problems and the same noise.
@@ -469,7 +469,7 @@ constants = {
 
 # %%
 def compared(process, dim, q, sigma, variance, methods):
-    """Distances to the posterior, method -> one number a problem."""
+    """Distances to the posterior, method -> one number per problem."""
     found = run.unit(
         f"mixture {process} {dim} {q} {sigma} {variance}",
         mixture_experiments.compare,
@@ -969,7 +969,7 @@ run.figure(
         {d: checks.unpacked_pictures(p) for d, p in (kept.value or {}).items()}
     ),
     "larger-images",
-    caption="Super-resolution by four with noise 0.1, one sample a method; from the "
+    caption="Super-resolution by four with noise 0.1, one sample per method; from the "
     "larger profile. The networks are small, and two images a set are no average.",
     alt="Columns of small images from three data sets: the truth, the coarse "
     "observation, and one restoration by each method.",

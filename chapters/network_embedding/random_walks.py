@@ -344,7 +344,7 @@ run.figure(
 #
 # Vectors are judged by what a simple reader gets out of them. For labels it is a logistic
 # regression: fitted on a share of the nodes, tested on the others. Two scores are used: *micro-F1*
-# counts every decision alike (for one class a node it is the accuracy), *macro-F1* averages over
+# counts every decision alike (for one class per node it is the accuracy), *macro-F1* averages over
 # the classes, so that rare ones count.
 
 # %%
@@ -531,7 +531,7 @@ run.figure(
     caption="Left: micro-F1 against the share of known labels (claims C1a to C1c), "
     "thin lines one seed each. Right: degrees of a preferential-attachment graph and "
     "frequencies in its walks, by rank; slopes are taken left of the dotted line "
-    "(claim C3). It does not show that the networks at hand have such degrees.",
+    "(claim C3). It does not show that real networks have such degrees.",
     alt="Left: DeepWalk's line lies above the two spectral lines, most of all at few "
     "labels. Right: two nearly identical falling lines in a double logarithmic plot.",
 )
@@ -865,9 +865,9 @@ ax.legend()
 run.figure(
     fig,
     "line-objective",
-    caption="The second-order objective after equally many edges, one line a graph, "
+    caption="The second-order objective after equally many edges, one line per graph, "
     "cut at the top (above it training has diverged). Claim C2 compares each way's "
-    "best step size. The weights are drawn; how far networks at hand spread theirs is "
+    "best step size. The weights are drawn; how far real networks spread theirs is "
     "another question.",
     alt="Objective against step size. Edges drawn by weight reach low values at the "
     "larger step sizes; with multiplied gradients the objective stays near its start, "

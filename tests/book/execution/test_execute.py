@@ -17,7 +17,7 @@ from src.book.execution import results as kept
 from src.book.execution.execute import PROFILES, execute
 from src.book.execution.results import read_result, why_stale
 from src.book.notebook import chapters, notebooks
-from src.book.storage import paths
+from src.book.storage import dependencies, paths
 from src.book.storage.errors import BookError
 
 QUICK = PROFILES["quick"]
@@ -275,3 +275,12 @@ def test_a_page_whose_shown_source_changed_is_run_again(toys):
     assert why_stale(name, "quick") == ""
     toys.module("src.toys", text.replace("comments", "remarks"))
     assert why_stale(name, "quick") == "a source that it shows changed"
+
+
+def test_a_run_stands_only_in_its_own_environment(toys, monkeypatch):
+    name = toys.chapter("toys/one", "1")
+    execute(name)
+    assert why_stale(name, "quick") == ""
+    another = {**dependencies.environment(), "torch": "9"}
+    monkeypatch.setattr(dependencies, "environment", lambda: another)
+    assert why_stale(name, "quick") == "torch changed"
