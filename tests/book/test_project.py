@@ -104,6 +104,28 @@ def test_no_other_tracked_file_holds_the_address():
     assert read("_config.yml").count(owner_and_name) == 1
 
 
+def git(*arguments):
+    """What git says of this clone; skips where this is none."""
+    command = ["git", "-C", str(REPOSITORY), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"this is no clone: {done.stderr.strip()}")
+    return done.stdout
+
+
+def test_git_gives_every_text_the_same_line_ends_and_leaves_the_rest_alone():
+    # For each file: its line ends in the index and in the working tree, its attributes, its name.
+    rows = [line.split("\t") for line in git("ls-files", "--eol").splitlines()]
+    assert len(rows) > 300
+    for about, name in rows:
+        index, tree, attributes = about.split(maxsplit=2)
+        if index == "i/-text":
+            assert "attr/-text" in attributes, f"{name}: name its kind in .gitattributes"
+        else:
+            assert "attr/text=auto eol=lf" in attributes, name
+            assert {index[2:], tree[2:]} <= {"lf", "none"}, f"{name}: {index} {tree}"
+
+
 def test_configure_sets_the_address_and_keeps_the_rest(book_root, capsys):
     file = book_root / "_config.yml"
     file.write_text(CONFIG)

@@ -8,7 +8,7 @@ import yaml
 
 from src.book.storage import paths
 from src.book.storage.errors import BookError
-from src.book.storage.files import write_atomically
+from src.book.storage.files import read_text, write_atomically
 
 _PACKAGE = "papers-that-run"
 _ADDRESS = re.compile(r"https://(?P<host>[\w.-]+)/[\w.-]+/[\w.-]+", re.ASCII)
@@ -32,7 +32,7 @@ def version() -> str:
     """Return the book's version: from the clone's `pyproject.toml`, else the installed package."""
     settings = paths.package_root() / "pyproject.toml"
     if settings.is_file():
-        return tomllib.loads(settings.read_text(encoding="utf-8"))["project"]["version"]
+        return tomllib.loads(read_text(settings))["project"]["version"]
     return metadata.version(_PACKAGE)
 
 
@@ -63,7 +63,7 @@ def set_address(given: str) -> str:
             f"hosts named after {', '.join(_HOSTS)}"
         )
     file = paths.root() / "_config.yml"
-    before = file.read_text(encoding="utf-8") if file.is_file() else ""
+    before = read_text(file) if file.is_file() else ""
     after, places = _LINE.subn(lambda found: found[1] + wanted, before, count=1)
     if not places:
         raise BookError("_config.yml has no line `url: ...` below `repository:`; write one first")
@@ -73,5 +73,5 @@ def set_address(given: str) -> str:
 
 def _repository() -> dict:
     file = paths.root() / "_config.yml"
-    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    text = read_text(file) if file.is_file() else ""
     return (yaml.safe_load(text) or {}).get("repository") or {}

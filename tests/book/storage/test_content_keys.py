@@ -315,3 +315,18 @@ def test_a_new_execution_version_makes_every_page_stale(copied, monkeypatch):
     before = pages()
     monkeypatch.setattr(dependencies, "EXECUTION_VERSION", dependencies.EXECUTION_VERSION + 1)
     assert stale(before) == set(before)
+
+
+def test_a_mark_of_the_encoding_and_the_kind_of_line_ends_change_no_key(toys):
+    text = 'x = """a\nb"""  # a remark\n\n\ndef f():\n    return x\n'
+    toys.module("src.toys", text)
+    toys.chapter("toys/one", "import src.toys\nsrc.toys.f()")
+    keys = []
+    for content in (
+        text.encode(),
+        b"\xef\xbb\xbf" + text.encode(),
+        text.encode().replace(b"\n", b"\r\n"),
+    ):
+        (toys.root / "src/toys.py").write_bytes(content)
+        keys.append(content_keys.of_file(toys.root / "chapters/toys/one.py").key)
+    assert len(set(keys)) == 1
