@@ -59,8 +59,22 @@ def test_a_broken_file_is_named(probe_paper):
     file = paths.results_file(CHAPTER, "cpu")
     file.parent.mkdir(parents=True)
     file.write_text('{"measurements": [')
-    with pytest.raises(BookError, match=r"probe.json: not valid JSON .*; restore it or run"):
+    with pytest.raises(BookError, match=r"probe.json: not valid JSON .*; restore it, or delete"):
         ledger.read(CHAPTER, "cpu")
+    file.write_text("[]")
+    with pytest.raises(BookError, match="it must be one object"):
+        ledger.read(CHAPTER, "cpu")
+
+
+def test_a_half_merged_or_marked_file_is_named(probe_paper):
+    file = paths.results_file(CHAPTER, "quick")
+    file.parent.mkdir(parents=True)
+    file.write_text("{\n<<<<<<< HEAD\n")
+    with pytest.raises(BookError, match=r"probe.json: .*line 2: a merge is not finished"):
+        ledger.read(CHAPTER, "quick")
+    file.write_text('\ufeff{"measurements": []}')
+    with pytest.raises(BookError, match=r"probe.json: .*starts with a byte order mark"):
+        ledger.read(CHAPTER, "quick")
 
 
 def test_a_failed_write_leaves_the_old_file(probe_paper, monkeypatch):
