@@ -100,11 +100,14 @@ def test_a_cell_that_raises(toys):
     assert not files(name, ".log").exists() and not files(name, ".failed.ipynb").exists()
 
 
-def test_a_cell_that_leaves_early_is_no_success(toys):
-    name = toys.chapter("toys/one", "import sys\nsys.exit()", "x = 2")
+@pytest.mark.parametrize("leaves", ["sys.exit()", "sys.exit(0)", "raise SystemExit"])
+@pytest.mark.parametrize("after", [[], ["x = 2"]], ids=["last cell", "in the middle"])
+def test_a_cell_that_leaves_early_is_no_success(toys, leaves, after):
+    name = toys.chapter("toys/one", f"import sys\n{leaves}", *after)
     result = execute(name)
-    assert (result.status, result.failure) == ("failed", "raised")
-    assert "not every code cell was executed" in result.reason
+    assert (result.status, result.failure, result.cell) == ("failed", "raised", 4)
+    assert result.reason.startswith("it calls sys.exit(), which ends the run; let the chapter run")
+    assert not files(name, ".ipynb").exists()
 
 
 def test_a_chapter_that_hangs_ends_at_the_limit_of_the_whole_chapter(toys, monkeypatch):
