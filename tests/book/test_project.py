@@ -1,6 +1,7 @@
 """What the project states about itself: one version, one address, one set of pins."""
 
 import datetime
+import os
 import re
 import subprocess
 import sys
@@ -90,6 +91,29 @@ def test_notebooks_install_the_tag_of_a_release_and_else_the_branch(
     (book_root / "_config.yml").write_text(CONFIG.replace("main", "trunk"))
     monkeypatch.setattr(repository, "version", lambda: version)
     assert repository.released_as() == reference
+
+
+def test_what_notebooks_install_is_asked_for_where_they_find_it(tmp_path, monkeypatch):
+    asked, answer = tmp_path / "asked", tmp_path / "answer"
+    fake = tmp_path / "git"
+    fake.write_text(f'#!/bin/sh\necho "$GIT_TERMINAL_PROMPT $@" > {asked}\n. {answer}\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    command = [sys.executable, REPOSITORY / ".ci/released"]
+    for says, status, told in (
+        ("echo abc refs; exit 0", 0, f"{repository.address()} has {repository.released_as()}"),
+        ("exit 2", 1, "which the install cells name: push it"),
+        ("echo 'could not read Username' >&2; exit 128", 1, "does not answer: could not read"),
+    ):
+        answer.write_text(says)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, told in done.stdout + done.stderr) == (status, True), done
+    answer.write_text("exit 2")
+    for version, wanted in (("1.2.0", "refs/tags/v1.2.0"), ("1.3.0.dev0", "refs/heads/main")):
+        monkeypatch.setattr(repository, "version", lambda version=version: version)
+        assert wanted in repository.unanswered()
+        wanted = f"0 ls-remote --exit-code {repository.address()} {wanted}\n"
+        assert asked.read_text() == wanted
 
 
 def test_no_other_tracked_file_holds_the_address():

@@ -1,6 +1,8 @@
 """The book's address and version: `_config.yml` holds the one, `pyproject.toml` the other."""
 
+import os
 import re
+import subprocess
 import tomllib
 from importlib import metadata
 
@@ -39,6 +41,25 @@ def version() -> str:
 def released_as() -> str:
     """Return the git reference that holds this version: its tag, or the branch before a release."""
     return branch() if ".dev" in version() else f"v{version()}"
+
+
+def unanswered() -> str:
+    """Return why `pip` could not install what the notebooks name, in words; "" if it could.
+
+    Asks the repository itself, over the network.
+    """
+    kind, name = ("heads" if ".dev" in version() else "tags"), released_as()
+    wanted = f"refs/{kind}/{name}"
+    command = ["git", "ls-remote", "--exit-code", str(address()), wanted]
+    # Where there is no such repository a host asks for a password.
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    if done.returncode == 0:
+        return ""
+    if done.returncode == 2:
+        return f"{address()} has no {wanted}, which the install cells name: push it"
+    said = done.stderr.strip() or f"git ended with {done.returncode}"
+    return f"{address()}, which the install cells name, does not answer: {said}"
 
 
 def set_address(given: str) -> str:
