@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -113,39 +112,37 @@ def test_a_cell_that_leaves_early_is_no_success(toys, leaves, after):
 def test_a_chapter_that_hangs_ends_at_the_limit_of_the_whole_chapter(toys, monkeypatch):
     hangs = toys.root / "hangs"
     touch = f"import pathlib\npathlib.Path({str(hangs)!r}).touch()"
-    name = toys.chapter("toys/one", "import time", touch, "time.sleep(60)")
+    name = toys.chapter("toys/one", "import time", touch, "time.sleep(600)")
+    looks = [0]
 
     def clock():
-        """Stand still until the chapter hangs, so that a busy machine is not the first to end."""
-        return time.time() - hangs.stat().st_mtime if hangs.exists() else 0.0
+        """Stand still until the chapter hangs, then be a quarter of a second later at each look."""
+        looks[0] += hangs.exists()
+        return looks[0] / 4
 
     monkeypatch.setattr(kernel, "time", SimpleNamespace(monotonic=clock))
     result = execute(name, limits=replace(QUICK, limit_s=5))
-    assert 5 <= time.time() - hangs.stat().st_mtime < 20
+    assert looks == [21], "it is ended at the first look after the limit"
     assert (result.status, result.failure, result.exit_status) == ("failed", "time", 3)
     assert "over its limit of 5 s" in result.reason
     assert result.cell == 6
     log = files(name, ".log").read_text()
-    assert "KeyboardInterrupt" in log and "----> 1 time.sleep(60)" in log, "it says where it hung"
+    assert "KeyboardInterrupt" in log and "----> 1 time.sleep(600)" in log, "it says where it hung"
     assert_nothing_left_running()
 
 
 def test_a_chapter_that_cannot_be_interrupted_ends_all_the_same(toys):
     name = toys.chapter(
         "toys/one",
-        "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(60)",
+        "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(600)",
     )
-    began = time.monotonic()
     assert execute(name, limits=replace(QUICK, limit_s=2)).failure == "time"
-    assert time.monotonic() - began < 15
     assert_nothing_left_running()
 
 
-def test_a_kernel_that_is_killed_is_noticed_in_seconds(toys):
+def test_a_kernel_that_is_killed_is_noticed(toys):
     name = toys.chapter("toys/one", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
-    began = time.monotonic()
-    result = execute(name)
-    assert time.monotonic() - began < 12
+    result = execute(name)  # not noticed, it would be ended at the limit, as one that hangs
     assert (result.status, result.failure, result.exit_status) == ("failed", "died", 5)
     assert "the kernel died: SIGKILL" in result.reason and result.cell == 4
     assert not files(name, ".ipynb").exists()
