@@ -79,6 +79,7 @@ def test_too_few_or_equal_samples_are_inconclusive():
     assert judge(claim(), [1.0, 1.1, 1.2, 1.3]).verdict == INCONCLUSIVE
     assert "needs 5" in judge(claim(), [1.0, 1.1, 1.2, 1.3]).reason
     assert judge(claim(), [1.0] * 9).verdict == INCONCLUSIVE
+    assert judge(claim("bootstrap"), [1.0] * 30).verdict == INCONCLUSIVE
     assert judge(claim("bootstrap"), np.linspace(1, 2, 29)).verdict == INCONCLUSIVE
     assert judge(claim("bootstrap"), np.linspace(1, 2, 30)).verdict == SUPPORTED
 
