@@ -6,6 +6,7 @@ import errno
 import glob
 import os
 import re
+import shlex
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,8 +137,9 @@ def foreign_line_end(file: Path) -> str:
     content = file.read_bytes()
     if b"\r\n" not in content:
         return ""
-    line, name = content.count(b"\n", 0, content.index(b"\r\n")) + 1, short(file)
-    return f"{name}, line {line}: it ends in CR LF; save with LF alone: sed -i 's/\\r$//' {name}"
+    line = content.count(b"\n", 0, content.index(b"\r\n")) + 1
+    remedy = f"save with LF alone: sed -i 's/\\r$//' {shlex.quote(short(file))}"
+    return f"{short(file)}, line {line}: it ends in CR LF; {remedy}"
 
 
 def unfinished_merge(text: str) -> str:

@@ -241,7 +241,8 @@ def test_a_chapter_of_several_papers_may_take_twice_as_long(toys):
     toys.paper("a", name)
     assert executor.limits_of(chapters.find(name), "quick") == QUICK
     toys.paper("b", name)
-    assert executor.limits_of(chapters.find(name), "quick").budget_s == 2 * QUICK.budget_s
+    twice = replace(QUICK, budget_s=2 * QUICK.budget_s, limit_s=2 * QUICK.limit_s)
+    assert executor.limits_of(chapters.find(name), "quick") == twice
     assert executor.limits_of(chapters.find(name), "cpu") == PROFILES["cpu"]
 
 
