@@ -3,6 +3,7 @@
 What is read is asked of Python itself, which tells of every file that is opened.
 """
 
+import hashlib
 import importlib
 import json
 import sys
@@ -60,7 +61,7 @@ def book(probe_paper, monkeypatch):
 
 
 def page():
-    """Do what a page does that reads all it can; return the data sets that it told of."""
+    """Do what a page does that reads all it can; return the data sets and weights it told of."""
     with events.hearing() as heard:
         run = start(NAME, profile="quick", seed=0, sizes=SIZES)
         run.measure("probe", "C1", [1.0, 1.1, 0.9, 1.0, 1.2])
@@ -69,14 +70,17 @@ def page():
         assert (run.record("small", None).value, run.record("large", None).value) == (1, 2)
         weights(run, "net", {}, {})
         fetch("digits")
-    return [{k: e[k] for k in ("name", "sha256")} for e in heard if e["event"] == "fetch"]
+    return [
+        [{k: e[k] for k in ("name", "sha256")} for e in heard if e["event"] == kind]
+        for kind in ("fetch", "model")
+    ]
 
 
 def test_each_file_that_a_page_reads_makes_it_stale(book):
     page()  # what is kept in memory is kept
     _watching.append(set())
     try:
-        data = page()
+        data, models = page()
     finally:
         opened = _watching.pop()
     read = {file for file in opened if file.is_relative_to(book / "data")}
@@ -85,6 +89,8 @@ def test_each_file_that_a_page_reads_makes_it_stale(book):
         "datasets.yml", "models", "papers", "results",
     }  # fmt: skip
     assert {paths.results_file(NAME, p) for p in ("cpu", "gpu", "timing")} <= read
+    net = (paths.models_dir(NAME) / "net.safetensors").read_bytes()
+    assert models == [{"name": "net", "sha256": hashlib.sha256(net).hexdigest()}]
     inputs = dependencies.inputs(NAME, "quick") | {"parameters": dependencies.parameter_text({})}
     told = {"inputs": inputs, "environment": dependencies.environment(), "data": data}
     executed = chapters.find(NAME).notebook
