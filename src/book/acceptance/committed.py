@@ -48,10 +48,11 @@ class Committed:
             return len(notebooks.dumps(self.made[0]).encode())
         return self.chapter.pair.stat().st_size
 
-    @property
-    def entry(self) -> dict | None:
-        """The quick ledger entry; None without one."""
-        return self.made[1] if self.made else ledger.read(self.chapter.name, "quick")
+    def entry(self, profile: str = "quick") -> dict | None:
+        """Return the ledger entry of a profile, or of "timing"; None without one."""
+        if self.made and profile == "quick":
+            return self.made[1]
+        return ledger.read(self.chapter.name, profile)
 
     @property
     def text_files(self) -> list[Path]:

@@ -118,7 +118,7 @@ def _compare(outcome: runner.Outcome, folder: Path) -> ChapterDrift:
         drift.compared = {name: [] for name in names}
         for moved in ledger.moved(chapter, result.measurements):
             drift.compared.setdefault(f"{moved.paper} {moved.claim}", []).append(_row(moved))
-        words, limit = gates.measured_words(held.entry, result.measurements), f"{RELATIVE:.0%}"
+        words, limit = gates.measured_words(held.entry(), result.measurements), f"{RELATIVE:.0%}"
         for change in references.changes(committed, page, words):
             name, far = f"cell {change.cell}", not change.within
             row = Row(name, change.was, change.now, limit, far, change.says)

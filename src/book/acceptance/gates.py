@@ -99,7 +99,7 @@ def check_files(committed: Committed) -> list[Problem]:
     found = [_problem(committed.chapter, what) for what in told if what]
     for profile in (*catalogue.PROFILES, "timing"):
         try:
-            committed.entry if profile == "quick" else ledger.read(committed.chapter.name, profile)
+            committed.entry(profile)
         except BookError as error:
             found.append(_problem(committed.chapter, str(error)))
     return found
@@ -207,7 +207,7 @@ def check_text(committed: Committed) -> list[Problem]:
     if page is None or page_problems(page) or why_stale(chapter.name, "quick"):
         return []  # other gates say what is wrong
     measurements = read_result(chapter.name, "quick").measurements
-    words = measured_words(committed.entry, measurements)
+    words = measured_words(committed.entry(), measurements)
     differences = text_differences(committed.reference, page, words)
     remedy = f"if it is meant: make accept CHAPTER={chapter.name}"
     return [_problem(chapter, f"{what}; {remedy}", cell) for cell, what in differences]
@@ -230,7 +230,7 @@ def check_ledger(committed: Committed) -> list[Problem]:
     if why_stale(chapter.name, "quick"):
         return []  # check_run says so
     result = read_result(chapter.name, "quick")
-    told = ledger.compare(chapter.name, result.measurements, committed.entry)
+    told = ledger.compare(chapter.name, result.measurements, committed.entry())
     return [_problem(chapter, what.removeprefix(f"{chapter.name}: ")) for what in told]
 
 
