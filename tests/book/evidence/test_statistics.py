@@ -156,6 +156,14 @@ def test_an_interval_misses_the_truth_one_time_in_twenty_and_as_often_on_either_
         assert missed / repeats == pytest.approx(0.025, abs=4 * np.sqrt(0.025 * 0.975 / repeats))
 
 
+def test_of_many_normal_samples_the_bootstrap_says_what_student_says():
+    values = np.random.default_rng(11).normal(2.0, 3.0, 500)
+    ours, students = judge(claim("bootstrap"), values), judge(claim("t"), values)
+    width = students.high - students.low
+    # 4999 resamples leave an end of the interval an error of two per cent of its width.
+    assert (ours.low, ours.high) == pytest.approx((students.low, students.high), abs=0.04 * width)
+
+
 @pytest.mark.parametrize("kind", ["t", "bootstrap"])
 def test_an_interval_moves_and_stretches_with_the_samples(kind):
     values = np.random.default_rng(3).exponential(1.0, 40)
