@@ -108,6 +108,7 @@ def test_a_job_that_stops_in_time_asks_for_no_more(toys, monkeypatch):
     monkeypatch.setenv("BOOK_BUDGET_S", "1000000")
     assert plan.resources(find("toys/one"), "cpu") == usual, "the limit ends it before"
     monkeypatch.setenv("BOOK_BUDGET_S", "40 min")
+    assert plan.resources(find("toys/one"), "quick") == before, "only larger profiles stop in time"
     with pytest.raises(BookError, match="must be a number of seconds, not '40 min'"):
         plan.resources(find("toys/one"), "cpu")
 
