@@ -40,6 +40,7 @@ def test_a_run_leaves_a_page_and_a_result(toys):
         "import os, sys, threading\nprint(seed, scale, os.path.basename(os.getcwd()))",
         "print(os.environ['OMP_NUM_THREADS'], os.environ['PYTHONHASHSEED'])",
         TELL,
+        "tell(event='start', provenance={'device': 'before it was started again'})\n"
         "tell(event='start', provenance={'device': 'toy'})\n"
         "tell(event='measure', paper='p', claim='C1', verdict='supported')\n"
         "tell(event='measure', paper='p', claim='C1', verdict='inconclusive')\n"
