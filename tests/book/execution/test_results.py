@@ -1,6 +1,10 @@
 """What is kept of a run, and when it stands: only for what it really ran with."""
 
 import json
+import os
+from types import SimpleNamespace
+
+import psutil
 
 from src.book.execution import kernel, runner
 from src.book.execution.execute import execute
@@ -85,8 +89,13 @@ def test_everything_numerical_in_a_kernel_has_the_threads_and_the_hash_seed_of_i
     assert found["IPYTHONDIR"].startswith(str(tmp_path))
 
 
-def test_runs_on_a_gpu_go_one_at_a_time():
-    assert runner.default_jobs("gpu") == 1 <= runner.default_jobs("quick")
+def test_a_large_machine_runs_as_many_as_fit_but_one_at_a_time_on_its_gpu(monkeypatch):
+    memory = SimpleNamespace(total=640 * 2**30)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64), raising=False)
+    assert [runner.default_jobs(p) for p in ("quick", "cpu", "gpu")] == [64, 32, 1]
+    memory.total = 16 * 2**30
+    assert [runner.default_jobs(p) for p in ("quick", "cpu", "gpu")] == [8, 2, 1]
 
 
 def test_a_run_with_given_parameters_is_never_up_to_date(toys):
