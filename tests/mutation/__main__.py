@@ -37,7 +37,7 @@ def tried(
         root: of the tree, which is only read.
         module: its path below the root.
         tests: stages of pytest's arguments.
-        mutants: with a "source" each.
+        mutants: with "where", the function, and "source" each.
         jobs: how many at a time.
     """
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST"))}
@@ -46,7 +46,7 @@ def tried(
         tree = shutil.copytree(root, Path(folder).resolve() / "tree", ignore=NOT_COPIED)
         request = {"tree": str(tree), "module": module, "stages": tests, "jobs": jobs}
         request |= {"libraries": LIBRARIES, "margin": MARGIN_S}
-        request["mutants"] = [mutant["source"] for mutant in mutants]
+        request["mutants"] = [(mutant["where"], mutant["source"]) for mutant in mutants]
         command, pipe = [sys.executable, "-P", HERE / "forks.py"], subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=clean) as forks:
             forks.stdin.write(json.dumps(request))

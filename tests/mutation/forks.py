@@ -26,10 +26,18 @@ MEMORY = 8 * 2**30  # bytes that a mistake may ask for
 
 
 class Watch:
-    """A plugin of pytest that keeps what failed: a test, or a file that cannot be imported."""
+    """A plugin of pytest: which tests fail, and which functions of a module the files call."""
 
-    def __init__(self):
-        self.failed = []
+    def __init__(self, module: Path):
+        self.module, self.failed, self.called, self.file = str(module), [], {}, None
+
+    def pytest_runtest_logstart(self, nodeid):
+        self.file = nodeid.split("::")[0]
+
+    def trace(self, frame, *_):
+        if frame.f_code.co_filename == self.module and self.file:
+            name = frame.f_code.co_qualname.split(".<locals>")[0]
+            self.called.setdefault(self.file, {})[name] = True
 
     def pytest_runtest_logreport(self, report):
         if report.failed:
@@ -38,7 +46,7 @@ class Watch:
     pytest_collectreport = pytest_runtest_logreport
 
 
-def run_pytest(tree: Path, arguments: list[str], mutated: bool) -> dict:
+def run_pytest(tree: Path, module: str, arguments: list[str], mutated: bool) -> dict:
     """Run pytest in this process, quietly, until something fails if there is a mistake."""
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -49,26 +57,28 @@ def run_pytest(tree: Path, arguments: list[str], mutated: bool) -> dict:
     sys.path.insert(0, str(tree))
     # Two mutants may have the same size and second, which is all that a .pyc is known by.
     sys.dont_write_bytecode = mutated
-    watch, options = Watch(), ["-x"] if mutated else []
+    watch, options = Watch(tree / module), ["-x"] if mutated else []
+    sys.settrace(None if mutated else watch.trace)
     code = pytest.main([*options, *OPTIONS, f"--basetemp={tree}/_temp", *arguments], [watch])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and not watch.failed:
         watch.failed.append(f"pytest ended with {code}")
-    return {"failed": watch.failed, "imported": [] if mutated else list(sys.modules)}
+    found = {"failed": watch.failed}
+    return found if mutated else found | {"called": watch.called, "imported": list(sys.modules)}
 
 
-def in_a_fork(tree: Path, arguments: list[str], limit: float = 0, mutated: bool = True) -> dict:
+def in_a_fork(tree: Path, *given, limit: float = 0) -> dict:
     """Return what `run_pytest` returns in a child that is stopped after `limit` seconds."""
     begin, (reader, writer) = time.monotonic(), os.pipe()
     child = os.fork()
     if not child:
         with suppress(BaseException):
             os.setsid()
-            said = json.dumps(run_pytest(tree, arguments, mutated)) + "\n"
+            said = json.dumps(run_pytest(tree, *given)) + "\n"
             with open(writer, "w") as answer:
                 answer.write(said)
         os._exit(0)
     os.close(writer)
-    found = {"failed": ["no answer in time"], "imported": []}
+    found = {"failed": ["no answer in time"]}
     try:
         signal.setitimer(signal.ITIMER_REAL, limit)
         with open(reader, "rb") as answer, suppress(TimeoutError):
@@ -88,7 +98,7 @@ def too_long(*_):
 
 def without_mistake(tree: Path, module: str, stages: list[list[str]]) -> list[dict]:
     """Run all stages; keep the libraries that they needed for all forks that follow."""
-    runs = [in_a_fork(tree, stage, mutated=False) for stage in stages]
+    runs = [in_a_fork(tree, module, stage, False) for stage in stages]
     for name in sorted({name for run in runs for name in run.pop("imported", [])}):
         if name.split(".")[0] not in OURS:
             with suppress(Exception):
@@ -99,27 +109,34 @@ def without_mistake(tree: Path, module: str, stages: list[list[str]]) -> list[di
     return runs
 
 
-def settle(tree: Path, module: str, stages: list, runs: list[dict], margin: float) -> None:
+def settle(tree: Path, request: dict, runs: list[dict]) -> None:
     """Give this worker its copy of the tree, and the stages with their limits."""
-    global TREE, TARGET, STAGES
-    TREE = tree.with_name(f"{tree.name}-{os.getpid()}")
+    global TREE, MODULE, STAGES
+    TREE, MODULE = tree.with_name(f"{tree.name}-{os.getpid()}"), request["module"]
     shutil.copytree(tree, TREE)
-    TARGET = TREE / module
     STAGES = []
-    for stage, run in zip(stages, runs, strict=True):
+    for stage, run in zip(request["stages"], runs, strict=True):
         broken = [f"--deselect={test}" for test in run["failed"]]
-        STAGES.append(([*stage, *broken], 3 * run["seconds"] + margin))
+        limit = 3 * run["seconds"] + request["margin"]
+        STAGES.append((stage, broken, limit, run.get("called", {})))
 
 
-def attempt(source: str) -> dict:
-    """Return which test notices a mutant, null if none does."""
-    TARGET.write_text(source, encoding="utf-8")
-    begin, found = time.monotonic(), {"failed": []}
-    for arguments, limit in STAGES:
-        found = in_a_fork(TREE, arguments, limit)
-        if found["failed"]:
-            break
-    return {"by": (found["failed"] or [None])[0], "seconds": time.monotonic() - begin}
+def attempt(mutant: tuple[str, str]) -> dict:
+    """Return which test notices a mutant of a function, null if none does.
+
+    Files after the first stage that call other functions of the module, but not this one, are
+    left out. Single tests are not: what a test finds wrong may have been kept by one before it.
+    """
+    function, source = mutant
+    (TREE / MODULE).write_text(source, encoding="utf-8")
+    begin, failed = time.monotonic(), []
+    for i, (stage, broken, limit, called) in enumerate(STAGES):
+        elsewhere = {f for f, names in called.items() if i and function not in names}
+        if any(function in names for _, _, _, c in STAGES for names in c.values()):
+            stage = [argument for argument in stage if argument not in elsewhere]
+        if stage and not failed:
+            failed = in_a_fork(TREE, MODULE, [*stage, *broken], True, limit=limit)["failed"]
+    return {"by": failed[0] if failed else None, "seconds": time.monotonic() - begin}
 
 
 def main() -> None:
@@ -129,11 +146,11 @@ def main() -> None:
     for library in request["libraries"]:
         with suppress(ImportError):
             importlib.import_module(library)
-    given = (Path(request["tree"]), request["module"], request["stages"])
-    runs = without_mistake(*given)
+    tree = Path(request["tree"])
+    runs = without_mistake(tree, request["module"], request["stages"])
     print(json.dumps(runs), flush=True)
     forks = multiprocessing.get_context("fork")
-    with forks.Pool(request["jobs"], settle, (*given, runs, request["margin"])) as pool:
+    with forks.Pool(request["jobs"], settle, (tree, request, runs)) as pool:
         for found in pool.imap(attempt, request["mutants"]):
             print(json.dumps(found), flush=True)
 

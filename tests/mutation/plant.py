@@ -113,7 +113,7 @@ def plant(source: str, count: int) -> list[dict]:
     """Return at most `count` mutants of a source, never two at one place.
 
     Returns:
-        For each: "mutant", a line that says what changed where; "diff"; "source".
+        For each: "mutant", a line that says what changed; "where", a function; "diff"; "source".
     """
     text = Text(source)
     found, places, same = [], set(), ast.dump(text.tree)
@@ -139,7 +139,8 @@ def described(where: str, source: str, mutant: str) -> dict:
     old, new = (
         " ".join(" ".join(line[1:].split()) for line in diff if line[0] == sign) for sign in "-+"
     )
-    return {"mutant": f"{where}: {old} => {new}", "diff": "\n".join(diff), "source": mutant}
+    line = f"{where}: {old} => {new}"
+    return {"mutant": line, "where": where, "diff": "\n".join(diff), "source": mutant}
 
 
 if __name__ == "__main__":

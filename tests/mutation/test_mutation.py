@@ -85,9 +85,9 @@ def planter():
         pytest.skip("no cosmic-ray: `make mutate` installs it")
 
 
-def caught(tree, sources, jobs=1):
+def caught(tree, sources, jobs=1, where="the module"):
     """Which test notices each source."""
-    mutants = [{"source": source} for source in sources]
+    mutants = [{"where": where, "source": source} for source in sources]
     answers = mutation.tried(tree, MODULE, choose.stages(tree, MODULE, []), mutants, jobs)
     return [run["failed"] for run in next(answers)], [answer["by"] for answer in answers]
 
@@ -148,6 +148,18 @@ def test_other_files_are_asked_after_the_mirror(toy):
         None,
         "tests/leaks/test_leaks.py::test_leak[src.room.toy:long]",
     ]
+
+
+def test_later_files_are_asked_only_of_functions_that_they_call(toy):
+    (toy / "tests/room/test_toy.py").write_text(NO_ASSERTION)
+    (toy / "tests/room/test_other.py").write_text(
+        "from src.room import toy\n\n"
+        "def test_long():\n    assert toy.long([1]) == 6 and toy.LIMIT < 4\n"
+    )
+    wrong = [TOY.replace("LIMIT: int | None = 3", "LIMIT: int | None = 4")]
+    by = "tests/room/test_other.py::test_long"
+    for where, found in (("short", None), ("long", by), ("the module", by), ("Thing", by)):
+        assert caught(toy, wrong, where=where)[1] == [found]
 
 
 @pytest.mark.parametrize(
