@@ -23,6 +23,7 @@ VALUES = {
     "SEEDS": r"[\d,-]+",
     "PART": r"[a-z_]+",
     "PAPER": r"[a-z0-9-]+",
+    "MODULE": r"src/\S+\.py",
     "PYTHON": r"\S+",
     "REPOSITORY": r"\S+",
 }
