@@ -75,4 +75,4 @@ EXPERIMENTS = [
         ),
     ),
 ]
-test_random_walks = suite(EXPERIMENTS)
+test_experiments = suite(EXPERIMENTS)
