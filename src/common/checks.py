@@ -208,7 +208,8 @@ def _fault(value: object, hint: Any, sizes: dict[str, int]) -> str:
             _remember(arrays[0], value, sizes)
             return ""
         return _array_fault(value, arrays[0], sizes)
-    if len(choices) > 1 and (value is None or len(arrays) < len(choices) - 1):
+    others = [choice for choice in choices if choice not in arrays]
+    if len(choices) > 1 and any(_is_one(value, other) for other in others):
         return ""
     if arrays:
         return f"must be a tensor, not {type(value).__name__}: use torch.as_tensor"
@@ -219,6 +220,10 @@ def _fault(value: object, hint: Any, sizes: dict[str, int]) -> str:
     if get_origin(hint) in (Sequence, list, tuple) and isinstance(value, str):
         return f"must be a sequence, not one text: give [{value!r}]"
     return ""
+
+
+def _is_one(value: object, hint: Any) -> bool:
+    return not isinstance(hint, type) or isinstance(value, hint)
 
 
 def _describes_tensor(hint: Any) -> bool:

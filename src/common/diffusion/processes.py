@@ -38,8 +38,18 @@ def as_time(t: Time) -> Tensor:
 
     Args:
         t: one time, or several.
+
+    Raises:
+        ValueError: for times outside [0, 1]. Times on a GPU are not looked at, because
+            the processor would wait for them at every step.
     """
-    return torch.as_tensor(t, dtype=torch.float64)
+    times = torch.as_tensor(t, dtype=torch.float64)
+    if times.device.type == "cpu" and not bool(((times >= 0) & (times <= 1)).all()):
+        raise ValueError(
+            f"times lie in [0, 1], not {times.tolist()}: divide steps by their number "
+            "(often 1000)"
+        )
+    return times
 
 
 def per_image(value: Tensor, like: Tensor) -> Tensor:

@@ -13,11 +13,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from src.common.checks import checked
+
 Sample = Float[Tensor, "_number _dim"]  # each sample has its own number
 Number = Float[Tensor, ""]
 _BLOCK = 512  # directions held at a time
 
 
+@checked
 def random_directions(
     dim: int, count: int, generator: torch.Generator
 ) -> Float[Tensor, "count dim"]:
@@ -37,6 +40,7 @@ def random_directions(
     return normal / normal.norm(dim=1, keepdim=True)
 
 
+@checked
 def sliced_wasserstein(
     a: Sample,
     b: Sample,
@@ -109,6 +113,7 @@ def _sorted(values: Float[Tensor, "count n"]) -> Float[Tensor, "count n"]:
     return values.sort(dim=1).values
 
 
+@checked
 def frechet_distance(a: Sample, b: Sample) -> Number:
     """Return the Frechet distance of two samples, through their means and covariances.
 
@@ -136,6 +141,7 @@ def frechet_distance(a: Sample, b: Sample) -> Number:
     return gaussian_wasserstein(*_moments(a), *_moments(b))
 
 
+@checked
 def gaussian_wasserstein(
     mean_a: Float[Tensor, " dim"],
     covariance_a: Float[Tensor, "dim dim"],
@@ -161,6 +167,7 @@ def gaussian_wasserstein(
     return (shift + a.trace() + b.trace() - 2 * overlap).clamp(min=0)
 
 
+@checked
 def vendi_score(images: Float[Tensor, "number ..."]) -> Number:
     """Return the effective number of different images (Friedman and Dieng 2023).
 

@@ -22,10 +22,13 @@ from jaxtyping import Float
 from scipy.special import gamma, gammainc, hyp2f1
 from torch import Tensor
 
+from src.common.checks import checked
+
 MOST_SPEEDS = 6
 WORST_CONDITION = 1e11
 
 
+@checked
 def fbm_variance(times: Float[Tensor, " n"], hurst: float) -> Float[Tensor, " n"]:
     """Return Var B^H_t = t^(2H) / (2H Gamma(H + 1/2)^2).
 
@@ -46,6 +49,7 @@ def fbm_variance(times: Float[Tensor, " n"], hurst: float) -> Float[Tensor, " n"
     return times.double() ** (2 * hurst) / (2 * hurst * gamma(hurst + 0.5) ** 2)
 
 
+@checked
 def fbm_covariance(times: Float[Tensor, " n"], hurst: float) -> Float[Tensor, "n n"]:
     """Return the covariance matrix of B^H at the given times.
 
@@ -75,6 +79,7 @@ def fbm_covariance(times: Float[Tensor, " n"], hurst: float) -> Float[Tensor, "n
     )
 
 
+@checked
 def sample_fbm(
     times: Float[Tensor, " n"], hurst: float, paths: int, generator: torch.Generator
 ) -> Float[Tensor, "n paths"]:
@@ -99,6 +104,7 @@ def sample_fbm(
     return root @ noise
 
 
+@checked
 def ou_speeds(count: int, largest: float = 20.0) -> Float[Tensor, " count"]:
     """Return speeds in geometric progression from 1/largest to largest; one speed is 1.
 
@@ -117,6 +123,7 @@ def ou_speeds(count: int, largest: float = 20.0) -> Float[Tensor, " count"]:
     return torch.exp(place * math.log(largest))
 
 
+@checked
 def gram_matrix(
     speeds: Float[Tensor, " k"], horizon: float = 1.0
 ) -> Float[Tensor, "k k"]:
@@ -132,6 +139,7 @@ def gram_matrix(
     return (horizon + torch.expm1(-rate * horizon) / rate) / rate
 
 
+@checked
 def projection(
     speeds: Float[Tensor, " k"], hurst: float, horizon: float = 1.0
 ) -> Float[Tensor, " k"]:
@@ -157,6 +165,7 @@ def projection(
     return horizon * first / speeds**a - a * second / speeds ** (a + 1)
 
 
+@checked
 def optimal_weights(
     speeds: Float[Tensor, " k"], hurst: float, horizon: float = 1.0
 ) -> Float[Tensor, " k"]:
@@ -198,6 +207,7 @@ def optimal_weights(
     return torch.cholesky_solve(projection(speeds, hurst, horizon)[:, None], root)[:, 0]
 
 
+@checked
 def relative_cost(
     speeds: Float[Tensor, " k"], hurst: float, horizon: float = 1.0
 ) -> float:
@@ -223,6 +233,7 @@ def relative_cost(
     )
 
 
+@checked
 def ou_covariance(times: Float[Tensor, " n"], speeds: Float[Tensor, " k"]) -> Tensor:
     """Return E[Y^i_s Y^j_t], shape (k, k, n, n): first i and j, then s and t.
 
@@ -238,6 +249,7 @@ def ou_covariance(times: Float[Tensor, " n"], speeds: Float[Tensor, " k"]) -> Te
     return -torch.expm1(-rate * early) / rate * torch.exp(-slow - fast)
 
 
+@checked
 def ma_covariance(
     times: Float[Tensor, " n"],
     speeds: Float[Tensor, " k"],
@@ -274,6 +286,7 @@ def covariance_error(
     return float((found - exact).abs().max() / exact.abs().max())
 
 
+@checked
 def simulate_ou(
     speeds: Float[Tensor, " k"],
     times: Float[Tensor, " n"],
