@@ -121,7 +121,8 @@ def within(
     if inside and math.isfinite(value):
         return
     if math.isinf(high):
-        wanted = f"finite and {'at least' if ends else 'above'} {low:g}"
+        bound = f"{'at least' if ends else 'above'} {low:g}"
+        wanted = bound if math.isfinite(value) else f"finite and {bound}"
     elif ends:
         wanted = f"at least {low:g} and at most {high:g}"
     else:

@@ -64,8 +64,9 @@ def _unusual(value: object) -> Iterator[tuple[str, object]]:
     elif isinstance(value, bool) or value is None:
         return
     elif isinstance(value, int | float):
-        for number in (0, -1, math.nan, math.inf, 2.5 if isinstance(value, int) else -math.inf):
-            yield str(number), number
+        last = 2.5 if isinstance(value, int) else -math.inf
+        numbers = (0, -1, math.nan, math.inf, last)
+        yield from ((str(number), number) for number in numbers if number != value)
     elif isinstance(value, str):
         yield "unknown", "no such name"
     elif isinstance(value, list | tuple):

@@ -17,8 +17,15 @@ def library_layer(ours: EncoderLayer | DecoderLayer) -> nn.Module:
         ours: a scaled layer with d_k = width / heads; its weights are copied.
 
     Raises:
-        RuntimeError: if d_k is not width / heads.
+        ValueError: if d_k is not width / heads, or scores are not scaled.
     """
+    attention = ours.self_attention
+    width = attention.output.out_features
+    if attention.scale != (width // attention.heads) ** -0.5:
+        raise ValueError(
+            "PyTorch's layer always divides scores by sqrt(width / heads): this one "
+            "has scaled=False or another d_k"
+        )
     first = ours.residuals[0]
     kind = nn.TransformerDecoderLayer
     attentions = {"self_attn": ours.self_attention}
