@@ -3,8 +3,10 @@
 import pytest
 
 from src.book.acceptance import gates
+from src.book.acceptance.committed import Committed
 from src.book.execution import runner
 from src.book.notebook import chapters
+from tests.conftest import REPOSITORY
 
 CHAPTERS = [c.name for c in chapters.select()]
 
@@ -21,8 +23,19 @@ def test_there_are_chapters():
     assert CHAPTERS
 
 
-def test_catalogue_and_chapters_match():
-    assert [str(problem) for problem in gates.check_catalogue()] == []
+@pytest.mark.parametrize("gate", gates.BOOK_GATES, ids=lambda gate: gate.__name__)
+def test_gate_of_the_book(gate):
+    assert [str(problem) for problem in gate()] == []
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_the_settings_are_where_the_readme_says(chapter):
+    notebook = Committed(chapters.find(chapter)).notebook
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert "parameters" in code[1].metadata.tags
+    assert [n for n, cell in enumerate(code) if "\nSIZES = " in f"\n{cell.source}"] in ([2], [3])
+    said = "in its second code cell, every size in the dictionary `SIZES` of the third or fourth"
+    assert said in (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
@@ -34,5 +47,5 @@ def test_the_quick_profile_runs(chapter, outcomes):
 @pytest.mark.parametrize("gate", gates.GATES, ids=lambda gate: gate.__name__)
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_gate(chapter, gate, outcomes):
-    problems = gate(chapters.find(chapter))
+    problems = gate(Committed(chapters.find(chapter)))
     assert not problems, "\n".join(map(str, problems))

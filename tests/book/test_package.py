@@ -15,19 +15,13 @@ from src.book.evidence import catalogue
 from tests.conftest import REPOSITORY
 
 
-def seconds(statement: str) -> float:
-    code = f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
-    return min(
-        float(subprocess.check_output([sys.executable, "-c", code], text=True, cwd=REPOSITORY))
-        for _ in range(5)
+def test_importing_src_loads_nothing_but_itself():
+    code = (
+        "import sys\nbefore = set(sys.modules)\nimport src, src.book\n"
+        "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
     )
-
-
-def test_importing_src_costs_nothing_and_loads_nothing_heavy():
-    assert seconds("import src, src.book") < 0.05
-    code = "import sys, src, src.book; print([m for m in ('torch', 'numpy') if m in sys.modules])"
     loaded = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=REPOSITORY)
-    assert loaded.strip() == "[]"
+    assert set(loaded.split()) <= {"src", "importlib", "warnings"}
 
 
 def test_constraints_hold_no_local_versions():

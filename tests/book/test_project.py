@@ -1,6 +1,7 @@
 """What the project states about itself: one version, one address, one set of pins."""
 
 import datetime
+import os
 import re
 import subprocess
 import sys
@@ -92,6 +93,29 @@ def test_notebooks_install_the_tag_of_a_release_and_else_the_branch(
     assert repository.released_as() == reference
 
 
+def test_what_notebooks_install_is_asked_for_where_they_find_it(tmp_path, monkeypatch):
+    asked, answer = tmp_path / "asked", tmp_path / "answer"
+    fake = tmp_path / "git"
+    fake.write_text(f'#!/bin/sh\necho "$GIT_TERMINAL_PROMPT $@" > {asked}\n. {answer}\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    command = [sys.executable, REPOSITORY / ".ci/released"]
+    for says, status, told in (
+        ("echo abc refs; exit 0", 0, f"{repository.address()} has {repository.released_as()}"),
+        ("exit 2", 1, "which the install cells name: push it"),
+        ("echo 'could not read Username' >&2; exit 128", 1, "does not answer: could not read"),
+    ):
+        answer.write_text(says)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, told in done.stdout + done.stderr) == (status, True), done
+    answer.write_text("exit 2")
+    for version, wanted in (("1.2.0", "refs/tags/v1.2.0"), ("1.3.0.dev0", "refs/heads/main")):
+        monkeypatch.setattr(repository, "version", lambda version=version: version)
+        assert wanted in repository.unanswered()
+        wanted = f"0 ls-remote --exit-code {repository.address()} {wanted}\n"
+        assert asked.read_text() == wanted
+
+
 def test_no_other_tracked_file_holds_the_address():
     owner_and_name = repository.address().split("/", 3)[3]
     command = ["git", "grep", "-lIF", owner_and_name]
@@ -102,6 +126,28 @@ def test_no_other_tracked_file_holds_the_address():
     files = [name for name in found.stdout.split() if not name.endswith(".ipynb")]
     assert files == ["_config.yml"]
     assert read("_config.yml").count(owner_and_name) == 1
+
+
+def git(*arguments):
+    """What git says of this clone; skips where this is none."""
+    command = ["git", "-C", str(REPOSITORY), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"this is no clone: {done.stderr.strip()}")
+    return done.stdout
+
+
+def test_git_gives_every_text_the_same_line_ends_and_leaves_the_rest_alone():
+    # For each file: its line ends in the index and in the working tree, its attributes, its name.
+    rows = [line.split("\t") for line in git("ls-files", "--eol").splitlines()]
+    assert len(rows) > 300
+    for about, name in rows:
+        index, tree, attributes = about.split(maxsplit=2)
+        if index == "i/-text":
+            assert "attr/-text" in attributes, f"{name}: name its kind in .gitattributes"
+        else:
+            assert "attr/text=auto eol=lf" in attributes, name
+            assert {index[2:], tree[2:]} <= {"lf", "none"}, f"{name}: {index} {tree}"
 
 
 def test_configure_sets_the_address_and_keeps_the_rest(book_root, capsys):

@@ -79,7 +79,7 @@ def test_the_workflows_are_those_that_the_project_needs():
     assert ".ci/run" in runs["ci"] and runs["audit"].strip() == ".ci/audit --required"
     assert "make results PROFILE=gpu" in runs["gpu"] and "gh pr create" in runs["gpu"]
     assert "src.book drift" in runs["range"] and "constraints-lowest" in read_text("range")
-    assert "make book" in runs["publish"]
+    assert "make book" in runs["publish"] and ".ci/released" in runs["publish"]
 
 
 def test_nobody_elses_code_reaches_the_gpu_runner():

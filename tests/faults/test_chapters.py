@@ -41,6 +41,11 @@ def not_text(toys, chapter):
     file.write_bytes(file.read_bytes() + b"# \xff\n")
 
 
+def marked(toys, chapter):
+    file = toys.root / f"chapters/{chapter}.py"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes() + b"\n# %%\n1\n")
+
+
 # What breaks it, how it fails, the cause as it is told, and the remedy.
 FAULTS = {
     "foundations/raises": (
@@ -59,6 +64,9 @@ FAULTS = {
         cell(CONFLICT),
         "invalid", "merging.py, line 23: a merge is not finished (<<<", "delete the marks",
     ),
+    "foundations/marked": (
+        marked, "invalid", "marked.py, line 1: it starts with a byte order mark", "without it",
+    ),
     "foundations/bytes": (not_text, "invalid", "bytes.py, line 24: not UTF-8", "save it as UTF-8"),
     "foundations/typed": (
         entry("year: 2020", b"year: soon"),
@@ -72,6 +80,10 @@ FAULTS = {
         entry("One idea", b"One id\xe9a"),
         "raised", "data/papers/letters.yml, line 6: not UTF-8", "save it as UTF-8",
     ),
+    "foundations/bom": (
+        entry("title: A paper", b"\xef\xbb\xbftitle: A paper"),
+        "raised", "data/papers/bom.yml, line 1: it starts with a byte order mark", "without it",
+    ),
     "foundations/data": (
         truncate_data,
         "raised", "toy/numbers.txt has another checksum than the registry", "BOOK_DATA_MIRROR",
@@ -82,7 +94,7 @@ FAULTS = {
 @pytest.fixture
 def good_book(toys, monkeypatch):
     """A book with a chapter for every fault, and one beside them."""
-    for name in ("typed", "syntax", "letters"):
+    for name in ("typed", "syntax", "letters", "bom"):
         toys.paper(name, f"foundations/{name}")
     (toys.root / "mirror/toy").mkdir(parents=True)
     file = {

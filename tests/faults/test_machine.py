@@ -11,7 +11,7 @@ from src.book.execution import kernel, pool
 from src.book.execution.results import read_result
 from src.book.notebook import notebooks
 from src.book.storage import locks, paths
-from tests.book.command_line import alive, book, hidden, sleeper, start_book, wait_for
+from tests.book.command_line import REPOSITORY, alive, book, hidden, sleeper, start_book, wait_for
 
 KERNEL_ENDS_S = 30  # it looks for its parent every second
 
@@ -75,16 +75,25 @@ def test_a_disk_with_no_room_at_all_is_told(toys, small_disk):
 
 
 def test_a_read_only_tree_says_what_to_set(toys, read_only, tmp_path_factory):
-    toys.chapter("toys/one", "1")
+    toys.chapter("foundations/one", "1")
+    toys.paper("one", "foundations/one")
+    template = REPOSITORY / "chapters/TEMPLATE.py"
+    (toys.root / "chapters/TEMPLATE.py").write_text(template.read_text())
     cause = read_only(toys.root)
-    for command in (["run"], ["run-one", "toys/one"], ["book"]):
+    for command in (["run"], ["run-one", "foundations/one"], ["book"]):
         status, said = book(*command)
         assert status == 6 and f"error: _build: {cause}; make it writable" in said, said
         assert "set BOOK_BUILD" in said
     elsewhere = {"BOOK_BUILD": str(tmp_path_factory.mktemp("elsewhere"))}
     ok(book("run", **elsewhere), "1 ok")
-    status, said = book("accept", **elsewhere)
-    assert status == 6 and f"chapters/toys/one.ipynb: {cause}" in said, said
+    for command, file in (
+        (["accept"], "chapters/foundations/one.ipynb"),
+        (["new", "gnn", "two", "three"], "chapters/gnn/two.py"),
+        (["results"], "data/results/cpu/foundations/one.json"),
+    ):
+        status, said = book(*command, **elsewhere)
+        assert status == 6 and f"error: {file}: {cause}; make it writable" in said, said
+        assert "use a copy of the repository that is" in said and "BOOK_BUILD" not in said, said
 
 
 @pytest.mark.parametrize("step", [1, 3], ids=["within a file", "between page and result"])

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 import nbformat
 import pytest
@@ -24,12 +23,12 @@ def words(text):
     return " ".join(re.sub(r"<[^>]+>", " ", text).split())
 
 
-def test_there_are_no_warnings_and_nothing_is_rendered_twice(rendered):
+def test_there_are_no_warnings_and_nothing_is_rendered_twice(rendered, monkeypatch):
     assert "WARNING" not in (rendered / "_build/site.log").read_text()
-    began = time.perf_counter()
+    for work in ("stage", "_render", "_publish"):
+        monkeypatch.setattr(site, work, None)  # whoever calls it fails
     again = site.build()
     assert (again.rendered, again.pages) == (False, 11)
-    assert time.perf_counter() - began < 1
 
 
 def test_only_parts_with_chapters_appear(rendered):

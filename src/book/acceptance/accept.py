@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from src.book.acceptance import gates
+from src.book.acceptance.committed import Committed
 from src.book.evidence import ledger
 from src.book.execution.results import Result, read_page, read_result, why_stale
 from src.book.notebook import chapters, notebooks
@@ -17,29 +18,39 @@ def accept(names: list[str] | None = None) -> list[Path]:
     """Write committed notebooks and quick ledger from the last runs; return the files that changed.
 
     Raises:
-        BookError: if a chapter's run is missing, failed, is out of date, or shows something that a
-            reference must not hold. Nothing is written then.
+        BookError: if a chapter's run is missing, failed or out of date, or if `check` would find
+            anything wrong afterwards. Nothing is written then.
     """
-    ready, refused = {}, []
+    ready, refused = [], [str(problem) for problem in (gates.check_book() if names is None else [])]
     for chapter in chapters.select(names):
-        name = chapter.name
-        if why := why_stale(name, "quick"):
-            refused.append(f"{name}: {why}; first: python -m src.book run {name}")
+        if why := why_stale(chapter.name, "quick"):
+            refused.append(f"{chapter.name}: {why}; first: python -m src.book run {chapter.name}")
             continue
-        page = read_page(name)
-        ready[chapter] = reference(page)
-        problems = gates.reference_problems(ready[chapter]) + gates.figure_problems(page)
-        refused += [str(gates.Problem(name, cell, what)) for cell, what in problems]
+        try:
+            ready.append(_made(chapter))
+        except BookError as error:
+            refused.append(f"{chapter.name}: {str(error).removeprefix(f'{chapter.name}: ')}")
+            continue
+        refused += map(str, gates.check_chapter(ready[-1]))
     if refused:
-        raise BookError("nothing was accepted:\n" + "\n".join(refused))
-    changed = []
-    for chapter, notebook in ready.items():
-        pair, entry = chapter.pair, paths.results_file(chapter.name, "quick")
-        before = {file: file.read_bytes() if file.exists() else None for file in (pair, entry)}
-        write_atomically(pair, notebooks.dumps(with_install_cell(notebook)))
-        write_ledger(read_result(chapter.name, "quick"))
-        changed += [file for file, was in before.items() if file.read_bytes() != was]
-    return changed
+        raise BookError("nothing was accepted:\n" + "\n".join(dict.fromkeys(refused)))
+    return [file for committed in ready for file in _write(committed)]
+
+
+def _made(chapter: chapters.Chapter) -> Committed:
+    """Return what is to be committed of a chapter's last run."""
+    notebook = with_install_cell(reference(read_page(chapter.name)))
+    return Committed(chapter, (notebook, _entry(read_result(chapter.name, "quick"))))
+
+
+def _write(committed: Committed) -> list[Path]:
+    """Write notebook and ledger entry; return the files that changed."""
+    chapter, (notebook, entry) = committed.chapter, committed.made
+    files = [chapter.pair, paths.results_file(chapter.name, "quick")]
+    before = [file.read_bytes() if file.exists() else None for file in files]
+    write_atomically(chapter.pair, notebooks.dumps(notebook))
+    ledger.write(chapter.name, "quick", entry)
+    return [file for file, was in zip(files, before, strict=True) if file.read_bytes() != was]
 
 
 def write_ledger(result: Result) -> Path:
@@ -47,6 +58,12 @@ def write_ledger(result: Result) -> Path:
 
     A run with another seed than the chapter's own has a file beside the entry that pages show.
     """
+    seed = result.parameters.get("seed")
+    return ledger.write(result.chapter, result.profile, _entry(result), seed)
+
+
+def _entry(result: Result) -> dict[str, object]:
+    """Return what the ledger keeps of a run."""
     entry: dict[str, object] = {
         "seed": result.seed,
         "measurements": result.measurements,
@@ -63,4 +80,4 @@ def write_ledger(result: Result) -> Path:
         if result.gpu_peak_memory_mb:
             entry["gpu_peak_memory_mb"] = result.gpu_peak_memory_mb
         entry["provenance"] = result.provenance
-    return ledger.write(result.chapter, result.profile, entry, result.parameters.get("seed"))
+    return entry

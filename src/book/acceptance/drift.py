@@ -5,6 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree as xml
 
 from src.book.acceptance import gates
+from src.book.acceptance.committed import Committed
 from src.book.evidence import ledger
 from src.book.execution import runner
 from src.book.notebook import chapters, notebooks, references
@@ -109,14 +110,15 @@ def _compare(outcome: runner.Outcome, folder: Path) -> ChapterDrift:
         return drift
     try:
         page = notebooks.load(folder / f"{chapter}.ipynb")
-        committed = gates.reference_of(chapters.find(chapter))
+        held = Committed(chapters.find(chapter))
+        committed = held.reference
         names = [f"{m['paper']} {m['claim']}" for m in result.measurements]
         cells = enumerate(committed.cells, start=1)
         names += [f"cell {number}" for number, cell in cells if references.is_compared(cell)]
         drift.compared = {name: [] for name in names}
         for moved in ledger.moved(chapter, result.measurements):
             drift.compared.setdefault(f"{moved.paper} {moved.claim}", []).append(_row(moved))
-        words, limit = gates.measured_words(chapter, result.measurements), f"{RELATIVE:.0%}"
+        words, limit = gates.measured_words(held.entry(), result.measurements), f"{RELATIVE:.0%}"
         for change in references.changes(committed, page, words):
             name, far = f"cell {change.cell}", not change.within
             row = Row(name, change.was, change.now, limit, far, change.says)

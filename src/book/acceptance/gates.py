@@ -1,7 +1,8 @@
 """Gates: what the tool stack lets through silently, and the book does not.
 
 Each gate looks at one chapter and returns its problems: where, and what to do about it. They read
-what runs have left and run nothing themselves.
+what runs have left and run nothing themselves. `check` asks them about what is committed, `accept`
+about what it is going to write: what the one accepts, the other does not refuse.
 """
 
 import re
@@ -12,15 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.book.acceptance import sources
+from src.book.acceptance.committed import Committed
 from src.book.chapter import figures
 from src.book.evidence import catalogue, claims, ledger
 from src.book.execution.results import read_page, read_result, why_stale
 from src.book.notebook import chapters, notebooks, outputs
 from src.book.notebook.chapters import Chapter
-from src.book.notebook.install import install_problems, is_install_cell, without_install_cell
+from src.book.notebook.install import install_problems, is_install_cell
 from src.book.notebook.references import text_differences
 from src.book.storage import paths
+from src.book.storage.data import registry
 from src.book.storage.errors import BookError
+from src.book.storage.files import foreign_line_end
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
 LARGEST_REFERENCE = 100_000  # bytes, for a chapter of one paper
 MORE_A_PAPER = 15_000  # bytes, for each further paper of a topic chapter
 _FAR_OVER_BUDGET = 2  # a machine may be slower than ours; this many times the budget is too slow
+_TEXT_FILES = (
+    "chapters/*.*", "chapters/*/*.*", "data/*.*", "data/papers/*.*", "data/**/*.json"
+)  # fmt: skip
 # What differs from run to run or from machine to machine, and so must not be printed.
 _UNSTABLE = {
     "a time stamp": re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d"),
@@ -53,25 +60,31 @@ class Problem:
 
 def check(names: list[str] | None = None) -> list[Problem]:
     """Run every gate on the chapters of these names (all if None); return all problems."""
-    found = check_names() + check_catalogue() if names is None else []
+    found = check_book() if names is None else []
     for chapter in chapters.select(names):
-        found += check_chapter(chapter)
+        found += check_chapter(Committed(chapter))
     return found
 
 
-def check_chapter(chapter: Chapter) -> list[Problem]:
+def check_book() -> list[Problem]:
+    """Run every gate that looks at more than one chapter."""
+    return [problem for gate in BOOK_GATES for problem in gate()]
+
+
+def check_chapter(committed: Committed) -> list[Problem]:
     """Run every gate on one chapter."""
-    found = []
+    found, chapter = [], committed.chapter
     for gate in GATES:
         try:
-            found += gate(chapter)
+            found += gate(committed)
         except BookError as error:  # a file that cannot be read
             found.append(_problem(chapter, str(error).removeprefix(f"{chapter.name}: ")))
     return list(dict.fromkeys(found))
 
 
-def check_source(chapter: Chapter) -> list[Problem]:
+def check_source(committed: Committed) -> list[Problem]:
     """The source declares parameters and profiles, orders headings, shows calls, folds imports."""
+    chapter = committed.chapter
     found = sources.problems(chapter.notebook)
     if chapter.schema["profile"] != "quick":
         found.append((0, 'the parameters cell must set profile = "quick", for the first click'))
@@ -80,22 +93,35 @@ def check_source(chapter: Chapter) -> list[Problem]:
     return [_problem(chapter, what, cell) for cell, what in found]
 
 
-def check_pair(chapter: Chapter) -> list[Problem]:
+def check_files(committed: Committed) -> list[Problem]:
+    """Its text files have the line ends that git gives them, and its ledger can be read."""
+    told = map(foreign_line_end, committed.text_files)
+    found = [_problem(committed.chapter, what) for what in told if what]
+    for profile in (*catalogue.PROFILES, "timing"):
+        try:
+            committed.entry(profile)
+        except BookError as error:
+            found.append(_problem(committed.chapter, str(error)))
+    return found
+
+
+def check_pair(committed: Committed) -> list[Problem]:
     """The committed notebook has the install cell, and beside it exactly the source's cells."""
-    source, reference = chapter.notebook, reference_of(chapter)
+    chapter, reference = committed.chapter, committed.reference
+    source = chapter.notebook
     if any(is_install_cell(cell) for cell in source.cells):
         return [_problem(chapter, "the .py holds the install cell of its .ipynb; delete it there")]
     remedy = f"the .py is the source: make accept CHAPTER={chapter.name}"
     differences = notebooks.source_differences(source, reference)
     found = [f"stale pair: {text}; {remedy}" for text in differences]
-    found += install_problems(notebooks.load(chapter.pair))
+    found += install_problems(committed.notebook)
     return [_problem(chapter, what) for what in found]
 
 
-def check_reference(chapter: Chapter) -> list[Problem]:
+def check_reference(committed: Committed) -> list[Problem]:
     """The committed notebook is executed, free of errors, text only, stable and small."""
-    problems = reference_problems(reference_of(chapter))
-    size = chapter.pair.stat().st_size
+    chapter = committed.chapter
+    problems, size = reference_problems(committed.reference), committed.size
     most = LARGEST_REFERENCE + max(0, len(chapter.papers) - 1) * MORE_A_PAPER
     if size > most:
         said = f"{size / 1000:.0f} kB, more than {most // 1000} kB"
@@ -130,11 +156,11 @@ def page_problems(notebook: "NotebookNode") -> list[tuple[int, str]]:
     return found + outputs.problems(notebook)
 
 
-def check_page(chapter: Chapter) -> list[Problem]:
+def check_page(committed: Committed) -> list[Problem]:
     """The last run's notebook is free of errors and all its figures can be read by everybody."""
-    notebook = _page(chapter)
+    notebook = _page(committed.chapter)
     problems = page_problems(notebook) + figure_problems(notebook) if notebook else []
-    return [_problem(chapter, what, cell) for cell, what in problems]
+    return [_problem(committed.chapter, what, cell) for cell, what in problems]
 
 
 def figure_problems(notebook: "NotebookNode") -> list[tuple[int, str]]:
@@ -159,8 +185,9 @@ def figure_problems(notebook: "NotebookNode") -> list[tuple[int, str]]:
     return found
 
 
-def check_run(chapter: Chapter) -> list[Problem]:
+def check_run(committed: Committed) -> list[Problem]:
     """The last quick run went well, is up to date, fetched nothing and took no undue time."""
+    chapter = committed.chapter
     if why := why_stale(chapter.name, "quick"):
         return [_problem(chapter, f"{why}; python -m src.book run {chapter.name}")]
     result = read_result(chapter.name, "quick")
@@ -173,36 +200,37 @@ def check_run(chapter: Chapter) -> list[Problem]:
     return [_problem(chapter, what) for what in found]
 
 
-def check_text(chapter: Chapter) -> list[Problem]:
+def check_text(committed: Committed) -> list[Problem]:
     """The last run printed what the reference says, numbers within tolerance."""
+    chapter = committed.chapter
     page = _page(chapter)
     if page is None or page_problems(page) or why_stale(chapter.name, "quick"):
         return []  # other gates say what is wrong
     measurements = read_result(chapter.name, "quick").measurements
-    words = measured_words(chapter.name, measurements)
-    differences = text_differences(reference_of(chapter), page, words)
+    words = measured_words(committed.entry(), measurements)
+    differences = text_differences(committed.reference, page, words)
     remedy = f"if it is meant: make accept CHAPTER={chapter.name}"
     return [_problem(chapter, f"{what}; {remedy}", cell) for cell, what in differences]
 
 
-def measured_words(chapter: str, measurements: list[dict]) -> dict[str, str]:
-    """Return the ledger's words about each measurement with a tolerance, and a quick run's."""
-    committed = (ledger.read(chapter, "quick") or {"measurements": []})["measurements"]
+def measured_words(entry: dict | None, measurements: list[dict]) -> dict[str, str]:
+    """Return an entry's words about each measurement with a tolerance, and a quick run's."""
     fresh = {(m["paper"], m["claim"]): m for m in measurements}
     words = {}
-    for before in committed:
+    for before in (entry or {"measurements": []})["measurements"]:
         key = before["paper"], before["claim"]
         if key in fresh and catalogue.claim(*key).tolerance is not None:
             words[claims.describe_kept(before)] = claims.describe_kept(fresh[key])
     return {old: new for old, new in words.items() if old and old != new}
 
 
-def check_ledger(chapter: Chapter) -> list[Problem]:
+def check_ledger(committed: Committed) -> list[Problem]:
     """Each number lies within its claim's tolerance of the ledger, with the same verdict."""
+    chapter = committed.chapter
     if why_stale(chapter.name, "quick"):
         return []  # check_run says so
     result = read_result(chapter.name, "quick")
-    told = ledger.compare(chapter.name, result.measurements)
+    told = ledger.compare(chapter.name, result.measurements, committed.entry())
     return [_problem(chapter, what.removeprefix(f"{chapter.name}: ")) for what in told]
 
 
@@ -229,8 +257,22 @@ def check_catalogue() -> list[Problem]:
     ]
 
 
-GATES: tuple[Callable[[Chapter], list[Problem]], ...] = (
+def check_data() -> list[Problem]:
+    """The registry of data sets can be read; what is of no one chapter has git's line ends too."""
+    theirs = {file for one in chapters.select() for file in Committed(one).text_files}
+    found = [f for pattern in _TEXT_FILES for f in sorted(paths.root().glob(pattern))]
+    told = [foreign_line_end(f) for f in found if f.is_file() and f not in theirs]
+    try:
+        registry()
+    except BookError as error:
+        told.append(str(error))
+    return [Problem("data", 0, what) for what in told if what]
+
+
+BOOK_GATES: tuple[Callable[[], list[Problem]], ...] = (check_names, check_catalogue, check_data)
+GATES: tuple[Callable[[Committed], list[Problem]], ...] = (
     check_source,
+    check_files,
     check_pair,
     check_reference,
     check_run,
@@ -238,18 +280,6 @@ GATES: tuple[Callable[[Chapter], list[Problem]], ...] = (
     check_text,
     check_ledger,
 )
-
-
-def reference_of(chapter: Chapter) -> "NotebookNode":
-    """Return a chapter's committed notebook as it was run, without the install cell.
-
-    Raises:
-        BookError: if there is none.
-    """
-    if not chapter.pair.exists():
-        name = chapter.name
-        raise BookError(f"{name}: no reference yet: make accept CHAPTER={name}")
-    return without_install_cell(notebooks.load(chapter.pair))
 
 
 def _page(chapter: Chapter) -> "NotebookNode | None":

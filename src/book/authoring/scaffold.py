@@ -7,7 +7,7 @@ from pathlib import Path
 from src.book.evidence import catalogue
 from src.book.storage import paths
 from src.book.storage.errors import BookError, choose
-from src.book.storage.files import write_atomically
+from src.book.storage.files import read_text, write_atomically
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _EXAMPLE = {"title": "Antithetic variates", "year": 1956}
@@ -114,7 +114,7 @@ def _fill(template: Path, names: dict[str, str]) -> str:
 def _read(template: Path) -> str:
     if not template.exists():
         raise BookError(f"{template} is missing; `new` works in a clone of the repository")
-    return template.read_text(encoding="utf-8")
+    return read_text(template)
 
 
 def _replace(text: str, names: dict[str, str]) -> str:
@@ -126,6 +126,6 @@ def _unplan(papers: list[str]) -> None:
     """Take papers off the list of planned ones: they have entries of their own now."""
     file = paths.papers_dir() / "planned.jsonl"
     if file.exists():
-        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = read_text(file).splitlines(keepends=True)
         kept = [line for line in lines if json.loads(line)["id"] not in papers]
         write_atomically(file, "".join(kept))

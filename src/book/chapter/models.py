@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from src.book.storage import events, paths
 from src.book.storage.errors import BookError, choose
-from src.book.storage.files import write_atomically
+from src.book.storage.files import read_text, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,7 +62,7 @@ def weights(
     content = file.read_bytes()
     digest, described = hashlib.sha256(content).hexdigest(), ""
     with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-        described = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
+        described = json.loads(read_text(file.with_suffix(".json")))["sha256"]
     if digest != described:
         raise BookError(f"{file.name} is not the file that {name}.json describes; restore both")
     events.emit("model", name=name, sha256=digest)

@@ -21,26 +21,38 @@ from src.book.evidence.claims import measure
 from src.book.evidence.statistics import NOT_TESTED
 from src.book.storage import dependencies, machine, paths
 from src.book.storage.errors import BookError
-from src.book.storage.files import write_atomically
+from src.book.storage.files import read_text, write_atomically
 
 LARGER = ("gpu", "cpu")  # where a page looks for results at scale, the largest first
+# Which command writes the entry of a profile.
+_MADE_BY = {
+    "quick": "make book, then make accept CHAPTER={chapter}",
+    "cpu": "make results PROFILE=cpu CHAPTER={chapter}",
+    "gpu": "make results PROFILE=gpu CHAPTER={chapter}",
+    "timing": "make bench",
+}
 
 
 def read(chapter: str, profile: str) -> dict | None:
     """Return a chapter's ledger entry in a profile ("quick", "cpu", "gpu", "timing"), or None.
 
     Raises:
-        BookError: if the file is not JSON.
+        BookError: if the file is damaged, or a merge of it is not finished.
     """
     file = paths.results_file(chapter, profile)
     if not file.exists():
         return None
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+        entry = json.loads(read_text(file))
+        if not isinstance(entry, dict):
+            raise ValueError("it must be one object")
+        return {"measurements": [], **entry}
+    except (BookError, ValueError) as error:
+        said = str(error).removeprefix(f"{paths.short(file)}, ")
+        remedy = _MADE_BY[profile].format(chapter=chapter)
         raise BookError(
-            f"{file}: not valid JSON ({error}); restore it or run it again: "
-            f"make results PROFILE={profile} CHAPTER={chapter}"
+            f"{paths.short(file)}: not valid JSON ({said}); restore it, or delete it and make it "
+            f"again: {remedy}"
         ) from None
 
 
@@ -171,10 +183,13 @@ class Moved:
         return f"{name}: {self.what} was {was}, now {now}{limit}"
 
 
-def compare(chapter: str, measurements: list[dict]) -> list[str]:
-    """Compare a fresh quick run's measurements with the committed entry; return the problems."""
+def compare(chapter: str, measurements: list[dict], committed: dict | None = None) -> list[str]:
+    """Compare a fresh quick run's measurements with an entry; return the problems.
+
+    Arguments as for `moved`.
+    """
     try:
-        found = moved(chapter, measurements)
+        found = moved(chapter, measurements, committed)
     except BookError as error:
         return [str(error)]
     verdicts = {(m.paper, m.claim) for m in found if m.what == "verdict"}
@@ -185,13 +200,17 @@ def compare(chapter: str, measurements: list[dict]) -> list[str]:
     )
 
 
-def moved(chapter: str, measurements: list[dict]) -> list[Moved]:
-    """Return what a fresh quick run measures otherwise than the committed entry, also within.
+def moved(chapter: str, measurements: list[dict], committed: dict | None = None) -> list[Moved]:
+    """Return what a fresh quick run measures otherwise than an entry, also within its tolerance.
+
+    Args:
+        chapter, measurements: of the run.
+        committed: the entry; None for the one in the ledger.
 
     Raises:
         BookError: if there is no committed entry.
     """
-    committed = read(chapter, "quick")
+    committed = committed or read(chapter, "quick")
     if committed is None:
         raise BookError(f"{chapter}: no committed quick ledger; run make accept CHAPTER={chapter}")
     before, after = (

@@ -231,12 +231,15 @@ class _Attempt:
 
     def _check_complete(self) -> dict[str, object]:
         """Return how a run ended that papermill took for good."""
-        missing = notebooks.unexecuted(notebooks.clean(self.executed))
-        if not missing:
-            return {"status": "ok"}
+        ran = notebooks.clean(self.executed)
         # A cell that calls sys.exit() ends the run, and papermill does not mind.
-        reason = f"not every code cell was executed (sys.exit, or no code): cells {missing}"
-        return self._failed("raised", reason)
+        if notebooks.errors(ran):
+            reason = "it calls sys.exit(), which ends the run; let the chapter run to its end"
+            return self._failed("raised", reason)
+        if missing := notebooks.unexecuted(ran):
+            reason = f"not every code cell was executed (is one empty?): cells {missing}"
+            return self._failed("raised", reason)
+        return {"status": "ok"}
 
     def _ending(self, error: Exception, guard: kernel.Guard) -> dict[str, object]:
         """Return how a run ended that raised, and write the log."""

@@ -84,8 +84,8 @@ def refresh() -> list[Path]:
     """
     changed = []
     for file in (chapter.pair for chapter in chapters.select() if chapter.pair.exists()):
-        text = notebooks.dumps(with_install_cell(notebooks.load(file)))
-        if text != file.read_text(encoding="utf-8"):
-            write_atomically(file, text)
+        content = notebooks.dumps(with_install_cell(notebooks.load(file))).encode()
+        if content != file.read_bytes():
+            write_atomically(file, content)
             changed.append(file)
     return changed

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from src.book.storage import paths
 from src.book.storage.errors import BookError
-from src.book.storage.files import unfinished_merge
+from src.book.storage.files import byte_order_mark, unfinished_merge
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -70,7 +70,10 @@ def load(file: Path) -> "NotebookNode":
 
     text = ""
     try:
-        text = file.read_bytes().decode()
+        content = file.read_bytes()
+        if said := byte_order_mark(content):
+            raise BookError(f"{paths.short(file)}, {said}")
+        text = content.decode()
         notebook = json.loads(text)
         if not isinstance(notebook["cells"], list) or notebook["nbformat"] != 4:
             raise ValueError("it has no cells of notebook format 4")

@@ -1,6 +1,8 @@
 """The book's address and version: `_config.yml` holds the one, `pyproject.toml` the other."""
 
+import os
 import re
+import subprocess
 import tomllib
 from importlib import metadata
 
@@ -8,7 +10,7 @@ import yaml
 
 from src.book.storage import paths
 from src.book.storage.errors import BookError
-from src.book.storage.files import write_atomically
+from src.book.storage.files import read_text, write_atomically
 
 _PACKAGE = "papers-that-run"
 _ADDRESS = re.compile(r"https://(?P<host>[\w.-]+)/[\w.-]+/[\w.-]+", re.ASCII)
@@ -32,13 +34,32 @@ def version() -> str:
     """Return the book's version: from the clone's `pyproject.toml`, else the installed package."""
     settings = paths.package_root() / "pyproject.toml"
     if settings.is_file():
-        return tomllib.loads(settings.read_text(encoding="utf-8"))["project"]["version"]
+        return tomllib.loads(read_text(settings))["project"]["version"]
     return metadata.version(_PACKAGE)
 
 
 def released_as() -> str:
     """Return the git reference that holds this version: its tag, or the branch before a release."""
     return branch() if ".dev" in version() else f"v{version()}"
+
+
+def unanswered() -> str:
+    """Return why `pip` could not install what the notebooks name, in words; "" if it could.
+
+    Asks the repository itself, over the network.
+    """
+    kind, name = ("heads" if ".dev" in version() else "tags"), released_as()
+    wanted = f"refs/{kind}/{name}"
+    command = ["git", "ls-remote", "--exit-code", str(address()), wanted]
+    # Where there is no such repository a host asks for a password.
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    if done.returncode == 0:
+        return ""
+    if done.returncode == 2:
+        return f"{address()} has no {wanted}, which the install cells name: push it"
+    said = done.stderr.strip() or f"git ended with {done.returncode}"
+    return f"{address()}, which the install cells name, does not answer: {said}"
 
 
 def set_address(given: str) -> str:
@@ -63,7 +84,7 @@ def set_address(given: str) -> str:
             f"hosts named after {', '.join(_HOSTS)}"
         )
     file = paths.root() / "_config.yml"
-    before = file.read_text(encoding="utf-8") if file.is_file() else ""
+    before = read_text(file) if file.is_file() else ""
     after, places = _LINE.subn(lambda found: found[1] + wanted, before, count=1)
     if not places:
         raise BookError("_config.yml has no line `url: ...` below `repository:`; write one first")
@@ -73,5 +94,5 @@ def set_address(given: str) -> str:
 
 def _repository() -> dict:
     file = paths.root() / "_config.yml"
-    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    text = read_text(file) if file.is_file() else ""
     return (yaml.safe_load(text) or {}).get("repository") or {}

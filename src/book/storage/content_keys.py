@@ -177,7 +177,7 @@ def _code(file: Path, package: str) -> Code:
 
 
 def _read(content: bytes, package: str) -> Code:
-    text = content.decode(errors="replace")
+    text = content.decode("utf-8-sig", errors="replace")  # as Python reads modules
     # What stands before the first mark, then each mark and what follows it.
     _, *pieces = _CELL.split(text) if not package else [text]
     if not pieces:

@@ -47,13 +47,13 @@ class Dataset(BaseModel, extra="forbid", frozen=True):
 
 
 def registry() -> dict[str, Dataset]:
-    """Return the registered data sets.
+    """Return the registered data sets; none without a registry.
 
     Raises:
         BookError: if the registry cannot be read, naming the field.
     """
     file = paths.data_dir() / "datasets.yml"
-    return _load(file, file.stat().st_mtime_ns)
+    return _load(file, file.stat().st_mtime_ns) if file.exists() else {}
 
 
 @cache

@@ -129,7 +129,7 @@ def _papers() -> dict[str | None, list[Path]]:
 
 @lru_cache(maxsize=2000)
 def _chapter_of(paper: Path, _changed: int, _size: int) -> str | None:
-    field = _CHAPTER_FIELD.search(paper.read_text(encoding="utf-8", errors="replace"))
+    field = _CHAPTER_FIELD.search(paper.read_text(encoding="utf-8-sig", errors="replace"))
     return field.group(1) if field else None
 
 

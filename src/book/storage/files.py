@@ -1,21 +1,23 @@
 """Files that are written whole or not at all, and the machine's faults in words."""
 
+import codecs
 import contextlib
 import errno
 import glob
 import os
 import re
+import shlex
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from src.book.storage.errors import BookError
-from src.book.storage.paths import short
+from src.book.storage.paths import build_dir, cache_dir, root, short
 
 _ELSEWHERE = "set BOOK_BUILD (for data sets: BOOK_CACHE, for temporary files: TMPDIR) to a folder"
-_SPACE = f"free some space, or {_ELSEWHERE} on another disk, and run it again"
-_RIGHTS = f"make it writable, or {_ELSEWHERE} that is, and run it again"
-_LOCKS = f"{_ELSEWHERE} on a file system that has locks"
+_COPY = "use a copy of the repository"  # whose own files no variable puts elsewhere
+_SPACE = "free some space, or {elsewhere} on another disk, and run it again"
+_RIGHTS = "make it writable, or {elsewhere} that is, and run it again"
 _REMEDIES = {
     errno.ENOSPC: _SPACE,
     errno.EDQUOT: _SPACE,
@@ -23,8 +25,8 @@ _REMEDIES = {
     errno.EROFS: _RIGHTS,
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
-    errno.ENOLCK: _LOCKS,
-    errno.EOPNOTSUPP: _LOCKS,
+    errno.ENOLCK: "{elsewhere} on a file system that has locks",
+    errno.EOPNOTSUPP: "{elsewhere} on a file system that has locks",
     errno.EIO: "the disk may be faulty: look at the system's log",
     errno.EMFILE: "raise the limit on open files (ulimit -n), and run it again",
     errno.ENFILE: "end other programs, and run it again",
@@ -38,8 +40,17 @@ def trouble(error: OSError) -> str:
     remedy = _REMEDIES.get(error.errno)
     if remedy is None:
         return ""
-    where = f"{short(Path(error.filename))}: " if isinstance(error.filename, str) else ""
-    return f"{where}{error.strerror}; {remedy}"
+    if not isinstance(error.filename, str):
+        return f"{error.strerror}; {remedy.format(elsewhere=_ELSEWHERE)}"
+    file = Path(error.filename)
+    elsewhere = _COPY if _is_the_repositorys(file) else _ELSEWHERE
+    return f"{short(file)}: {error.strerror}; {remedy.format(elsewhere=elsewhere)}"
+
+
+def _is_the_repositorys(file: Path) -> bool:
+    """Return whether a file's place is fixed: in the repository, and nothing that a run makes."""
+    made = file.is_relative_to(build_dir()) or file.is_relative_to(cache_dir())
+    return file.is_relative_to(root()) and not made
 
 
 def write_atomically(file: Path, content: str | bytes) -> None:
@@ -88,12 +99,15 @@ def naming(file: Path) -> Iterator[None]:
 
 
 def read_text(file: Path) -> str:
-    """Return the text of a file that a person writes.
+    """Return the text of a file that a person writes, its lines ended by a line feed alone.
 
     Raises:
-        BookError: naming the line, if it is not UTF-8 or holds the marks of an unfinished merge.
+        BookError: naming the line, if it is not UTF-8, starts with a byte order mark, or holds the
+            marks of an unfinished merge.
     """
     content = file.read_bytes()
+    if said := byte_order_mark(content):
+        raise BookError(f"{short(file)}, {said}")
     try:
         text = content.decode().replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
@@ -103,6 +117,29 @@ def read_text(file: Path) -> str:
         remedy = "edit what lies between the marks, and delete the marks"
         raise BookError(f"{short(file)}, {said}; {remedy}")
     return text
+
+
+def byte_order_mark(content: bytes) -> str:
+    """Return what is wrong with a text that starts with a byte order mark; "" if none does.
+
+    Python's, jupytext's and JSON's readers each make something else of it.
+    """
+    if not content.startswith(codecs.BOM_UTF8):
+        return ""
+    return "line 1: it starts with a byte order mark; save it as UTF-8 without it"
+
+
+def foreign_line_end(file: Path) -> str:
+    """Return where a text file has the line ends of another system, and a remedy; "" if nowhere.
+
+    They say nothing, and git takes the next save for a change of every line.
+    """
+    content = file.read_bytes()
+    if b"\r\n" not in content:
+        return ""
+    line = content.count(b"\n", 0, content.index(b"\r\n")) + 1
+    remedy = f"save with LF alone: sed -i 's/\\r$//' {shlex.quote(short(file))}"
+    return f"{short(file)}, line {line}: it ends in CR LF; {remedy}"
 
 
 def unfinished_merge(text: str) -> str:

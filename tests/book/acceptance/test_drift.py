@@ -21,10 +21,11 @@ def tell(**event):
         stream.write(json.dumps(event) + "\\n")
 values = open(os.environ["BOOK_ROOT"] + "/values").read().split()
 value, error = map(float, values[:2])
-tell(event="measure", paper="one", claim="C1", verdict="supported", n=5, estimate=value,
-     low=value - 0.1, high=value + 0.1, samples=[value] * 5, statistic="mean", unit="seed")
-tell(event="measure", paper="one", claim="C2", verdict="supported", n=1, estimate=error,
-     low=None, high=None, samples=[error], statistic="max", unit="seed")
+tell(event="measure", paper="one", claim="C1", verdict="supported", n=5,
+     estimate=value, low=value - 0.1, high=value + 0.1, samples=[value] * 5,
+     statistic="mean", unit="seed")
+tell(event="measure", paper="one", claim="C2", verdict="supported", n=1,
+     estimate=error, low=None, high=None, samples=[error], statistic="max", unit="seed")
 """
 PRINT = "print('mean', values[2], 'and', *values[3:])"
 STAYED = "0.5 1e-9 0.31 4"

@@ -1,6 +1,7 @@
 """The gates: a good book passes, and each planted fault is found."""
 
 import base64
+import contextlib
 import hashlib
 import json
 
@@ -10,6 +11,7 @@ from nbformat import from_dict
 from src.book.__main__ import main
 from src.book.acceptance import gates
 from src.book.acceptance.accept import accept, write_ledger
+from src.book.acceptance.committed import Committed
 from src.book.evidence import ledger
 from src.book.evidence.claims import describe_kept
 from src.book.execution import runner
@@ -113,7 +115,7 @@ def test_an_error_in_a_reference_or_page(good, capsys):
     assert main(["check"]) == 1
     assert "E: no" in capsys.readouterr().out
     edit(page(), plant)
-    assert [str(p) for p in gates.check_page(chapters.find(NAME))] == [
+    assert [str(p) for p in gates.check_page(Committed(chapters.find(NAME)))] == [
         f"{NAME}, cell 6: shows an error: E: no"
     ]
 
@@ -306,28 +308,122 @@ def test_code_that_a_page_would_cut_off_is_found(good):
 
 
 def test_a_topic_chapter_may_hold_more_but_not_any_amount(good, monkeypatch):
-    good.chapter(NAME, MEASURE, FIGURE, "print('x' * 101_000)")
-    runner.run()
-    accept()
-    assert gates.check_reference(chapters.find(NAME))
+    text = {"output_type": "stream", "name": "stdout", "text": ["x" * 101_000]}
+    edit(reference(), lambda content: content["cells"][-1].update(outputs=[text]))
+    assert gates.check_reference(Committed(chapters.find(NAME)))
     monkeypatch.setattr(chapters.dependencies, "papers_of", lambda _: ["one", "another"])
-    assert gates.check_reference(chapters.find(NAME)) == []
+    assert gates.check_reference(Committed(chapters.find(NAME))) == []
     monkeypatch.setattr(gates, "MORE_A_PAPER", 1_000)
-    [problem] = gates.check_reference(chapters.find(NAME))
+    [problem] = gates.check_reference(Committed(chapters.find(NAME)))
     assert "more than 101 kB; print less" in problem.what
 
 
-def test_a_reference_that_prints_too_much_or_what_it_must_not_is_refused(good):
-    good.chapter(NAME, MEASURE, FIGURE, "print('x' * 100_001)")
+def spoil_source(old, new):
+    def spoil(book):
+        file = book.root / f"chapters/{NAME}.py"
+        text = file.read_text()
+        assert old in text
+        file.write_bytes(text.replace(old, new).encode())
+
+    return spoil
+
+
+def spoil_result(**fields):
+    return lambda book: edit(
+        paths.run_file(NAME, "quick", ".json"), lambda content: content.update(fields)
+    )
+
+
+# What makes a run that went well no reference: how it is planted, and what is said of it.
+UNACCEPTABLE = {
+    "too much": (spoil_source("print('mean'", "print('x' * 100_001)\nprint('mean'"), "print less"),
+    "an address": (spoil_source("print('mean'", "print(object(), 'mean'"), "an object's address"),
+    "a wide line": (spoil_source("print('mean'", f"# {'-' * 87}\nprint('mean'"), "89 columns"),
+    "two titles": (spoil_source("# Some words.", "# # Some words"), "2 found"),
+    "no figure": (spoil_source("A curve that rises from left to right.", "A"), "is no description"),
+    "a byte order mark": (spoil_source("# ---", "\ufeff# ---"), "a byte order mark; save it"),
+    "line ends": (spoil_source("Some words.\n", "Some words.\r\n"), "it ends in CR LF; save"),
+    "a claim that is gone": (
+        lambda book: (book.root / "data/papers/one.yml").write_bytes(
+            (book.root / "data/papers/one.yml").read_bytes().replace(b"C1:", b"C2:")
+        ),
+        "unknown claim of one 'C1'",
+    ),
+    "time": (spoil_result(seconds=70.0, cpu_seconds=65.0), "took 70 s; its budget is 30 s"),
+    "no paper": (lambda book: book.chapter("foundations/two", "1"), "no paper in data/papers"),
+    "no chapter": (lambda book: book.paper("two", "foundations/two"), "there is no chapters/"),
+    "a name": (lambda book: book.chapter("foundations/Big", "1"), "is no chapter and is not run"),
+    "a damaged ledger": (
+        lambda book: write(paths.results_file(NAME, "gpu"), "{"), "delete it and make it again",
+    ),
+}  # fmt: skip
+
+
+def write(file, text):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+@pytest.mark.parametrize("fault", UNACCEPTABLE)
+def test_what_check_would_refuse_afterwards_is_not_accepted(good, monkeypatch, fault):
+    spoil, says = UNACCEPTABLE[fault]
+    spoil(good)
     runner.run()
-    accept()
-    assert any("more than 100 kB; print less" in problem for problem in problems())
-    before = reference().read_bytes()
-    good.chapter(NAME, MEASURE, FIGURE, "print(object())")
-    runner.run()
-    with pytest.raises(BookError, match=r"nothing was accepted:\n.*cell 6: prints an object's add"):
+    before = {f: f.read_bytes() for f in (reference(), paths.results_file(NAME, "quick"))}
+    with pytest.raises(BookError, match="nothing was accepted:\n") as refused:
         accept()
-    assert reference().read_bytes() == before
+    assert says in str(refused.value), refused.value
+    assert {f: f.read_bytes() for f in before} == before
+    with monkeypatch.context() as patch, contextlib.suppress(BookError):
+        patch.setattr(gates, "check_chapter", lambda _: [])
+        patch.setattr(gates, "check_book", list)
+        accept()
+    assert any(says in problem for problem in problems()), "check would have said it"
+
+
+def test_accept_asks_every_gate(good, monkeypatch):
+    for gates_of, asked in (("GATES", [NAME]), ("BOOK_GATES", None)):
+        for number, gate in enumerate(getattr(gates, gates_of)):
+            said = gates.Problem("here", 0, f"planted in {gate.__name__}")
+            planted = list(getattr(gates, gates_of))
+            planted[number] = lambda *_, said=said: [said]
+            with monkeypatch.context() as patch:
+                patch.setattr(gates, gates_of, tuple(planted))
+                with pytest.raises(BookError, match=said.what):
+                    accept(asked)
+
+
+def test_what_accept_replaces_anyway_does_not_stop_it(good):
+    entry = paths.results_file(NAME, "quick")
+    before = {file: file.read_bytes() for file in (reference(), entry)}
+    for spoiled in (b"<<<<<<< HEAD\n", b"\xef\xbb\xbf{}", b"{", b"{\r\n}\r\n"):
+        for file in before:
+            file.write_bytes(spoiled)
+        assert problems()
+        assert {f.name for f in accept()} == {f.name for f in before}
+        assert {f: f.read_bytes() for f in before} == before
+
+
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b"", b"<<<<<<< HEAD\n"])
+def test_a_byte_order_mark_or_line_end_is_told_once_wherever_it_stands(good, mark):
+    files = [
+        f"chapters/{NAME}.py", f"chapters/{NAME}.ipynb", "data/papers/one.yml", "data/datasets.yml",
+        f"data/results/quick/{NAME}.json", f"data/results/cpu/{NAME}.json",
+        "data/papers/planned.jsonl",
+    ]  # fmt: skip
+    write(good.root / files[5], '{\n"measurements": []}\n')
+    write(good.root / files[6], "")
+    says = "starts with a byte order mark; save it as UTF-8 without it"
+    says = says if mark else "it ends in CR LF; save with LF alone: sed -i"
+    says = "a merge is not finished" if mark.startswith(b"<") else says
+    for name in files:
+        file = good.root / name
+        content = file.read_bytes() or b"\n"
+        file.write_bytes(mark + content if mark else content.replace(b"\n", b"\r\n"))
+        told = [problem for problem in problems() if says in problem]
+        assert told and all(name in problem for problem in told), (name, problems())
+        assert len(told) == 1, told
+        file.write_bytes(content)
 
 
 def test_larger_results_go_to_the_ledger_with_their_seed(good, capsys):

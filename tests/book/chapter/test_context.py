@@ -246,3 +246,60 @@ def test_at_scale_says_what_was_not_run(run):
 def test_the_record_is_one_json_object_a_line(run, record):
     run.record("a", {"b": [1.5]})
     assert json.loads(record.read_text()) == {"event": "record", "name": "a", "value": {"b": [1.5]}}
+
+
+def test_what_is_not_reproducible_is_an_error_and_not_a_warning(run):
+    assert torch.get_deterministic_debug_mode() == 2
+    with pytest.raises(RuntimeError, match="deterministic"):
+        torch.zeros(4).put_(torch.tensor([0, 0]), torch.tensor([1.0, 2.0]))
+    torch.set_num_threads(2)
+    start("foundations/probe", profile="quick", seed=0, sizes=SIZES)
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize("empty", [None, [], {}])
+def test_an_empty_record_is_none(run, empty):
+    for profile, value in (("cpu", 1), ("gpu", 2)):
+        ledger.write("foundations/probe", profile, {"measurements": [], "recorded": {"v": value}})
+    found = run.record("v", empty)
+    assert found.value == 2 and "in the gpu profile on" in found.source
+    assert run.record("v", 0).value == 0, "a value of zero is one"
+
+
+def test_the_quick_profile_keeps_no_units(run):
+    calls = []
+
+    def work():
+        calls.append(1)
+        return len(calls)
+
+    work.__module__ = "src.book.storage.errors"
+    assert [run.unit("u", work), run.unit("u", work)] == [1, 2]
+    assert not (paths.build_dir() / "units").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_json_has_no_words_for_are_refused(run, value):
+    with pytest.raises(BookError, match="cannot be kept"):
+        run.record("v", [value])
+
+
+def test_at_scale_shows_what_was_tested_there_and_no_more(run):
+    tested = run.measure("probe", "C1", [1.0, 1.1, 0.9, 1.0, 1.2]).as_json()
+    untested = {**claims.measure("probe", "C2", [1e-9]).as_json(), "verdict": "not tested"}
+    ledger.write("foundations/probe", "cpu", {"measurements": [tested, untested]})
+    assert [row[0] for row in run.at_scale().rows] == ["C1"]
+
+
+def test_a_timing_claim_shows_the_benchmarks_verdict(book_root):
+    timing = "  C3:\n    says: faster\n    paper: null\n    measure: s\n    kind: timing\n"
+    timing += '    unit: run\n    expect: {statistic: ratio, op: "<", value: 1}\n'
+    (book_root / "data/papers/probe.yml").write_text(PAPER + timing)
+    run = start("foundations/probe", profile="quick", seed=0, sizes=SIZES)
+    run.measure("probe", "C1", [1.0, 1.1, 0.9, 1.0, 1.2])
+    run.measure("probe", "C2", [1e-9])
+    assert run.verdicts().rows[2][-2:] == ["timing is measured by the benchmarks", "not tested"]
+    rows = [(1.0, 2.0), (1.0, 2.1)] * 3
+    ledger.record_timing("foundations/probe", "probe", "C3", rows, peer="p", setting="s")
+    words, verdict = run.verdicts().rows[2][-2:]
+    assert verdict == "supported" and "(benchmark)" in words and words.startswith("ratio 0.488")

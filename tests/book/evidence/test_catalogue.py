@@ -123,3 +123,25 @@ def test_a_chapter_does_not_depend_on_another_chapters_entry(probe_paper):
     assert catalogue.claim("probe", "C1").kind == "t"
     with pytest.raises(BookError, match=r"other.yml, line \d+"):
         catalogue.papers()
+
+
+def test_the_papers_of_a_chapter_are_in_the_order_of_their_years(book_root):
+    for name, year in (("a", 2022), ("b", 2020), ("c", 2021)):
+        write(book_root, PAPER.replace("2020", str(year)), name)
+    assert [p.id for p in catalogue.of_chapter("foundations/probe")] == ["b", "c", "a"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('op: "<=", value: 1.0e-6}', "op: within, value: [2, 1]}", "needs low < high"),
+        ('op: "<=", value: 1.0e-6}', "op: within, value: [1, 1]}", "needs low < high"),
+        ("value: 1.0e-6}", "value: 1.0e-6}\n    tolerance: 0.1", "takes no tolerance"),
+        ("tolerance: 0.1", "tolerance: -0.1", "greater than or equal to 0"),
+    ],
+)
+def test_a_criterion_that_cannot_be_meant_is_refused(book_root, old, new, says):
+    assert old in PAPER
+    write(book_root, PAPER.replace(old, new))
+    with pytest.raises(BookError, match=says):
+        catalogue.papers()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from src.book.evidence import statistics
 from src.book.evidence.catalogue import Claim
 from src.book.evidence.statistics import INCONCLUSIVE, NOT_SUPPORTED, SUPPORTED, judge
 from src.book.storage.errors import BookError
@@ -69,6 +70,7 @@ def test_exact_claims_take_the_worst_sample():
     exact = claim("exact", "max", "<=", 1e-6)
     assert judge(exact, [1e-9, 1e-7]).verdict == SUPPORTED
     assert judge(exact, [1e-9, 1e-5]).verdict == NOT_SUPPORTED
+    assert judge(exact, [1e-9, 1e-5, 1e-7]).estimate == 1e-5
     at_least = claim("exact", "max", ">=", 1.0)
     assert judge(at_least, [0.0, 2.0]).verdict == NOT_SUPPORTED
 
@@ -77,6 +79,7 @@ def test_too_few_or_equal_samples_are_inconclusive():
     assert judge(claim(), [1.0, 1.1, 1.2, 1.3]).verdict == INCONCLUSIVE
     assert "needs 5" in judge(claim(), [1.0, 1.1, 1.2, 1.3]).reason
     assert judge(claim(), [1.0] * 9).verdict == INCONCLUSIVE
+    assert judge(claim("bootstrap"), [1.0] * 30).verdict == INCONCLUSIVE
     assert judge(claim("bootstrap"), np.linspace(1, 2, 29)).verdict == INCONCLUSIVE
     assert judge(claim("bootstrap"), np.linspace(1, 2, 30)).verdict == SUPPORTED
 
@@ -122,3 +125,69 @@ def test_chance_says_supported_at_most_one_time_in_twenty(name, op):
     false = sum(judge(rule, draw(rng)).verdict == SUPPORTED for _ in range(repeats))
     # Three standard errors of a rate of 5 % allow for the simulation's own noise.
     assert false / repeats <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
+
+
+def test_the_bootstrap_of_three_samples_is_known():
+    # Of 27 resamples of 0, 0, 1 nine have no spread, twelve hold one 1 (a pivot of 0) and six hold
+    # two (a pivot of (2/3 - 1/3) / (1/3) = 1); the standard error of the mean is 1/3.
+    assert statistics._bootstrap(np.array([0.0, 0.0, 1.0])) == pytest.approx((0.0, 1 / 3))
+    assert statistics._bootstrap(np.array([0.0, 1.0, 1.0])) == pytest.approx((2 / 3, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "n", "repeats"), [("t", 5, 1500), ("t", 9, 1500), ("bootstrap", 30, 400)]
+)
+@pytest.mark.parametrize("statistic", ["mean", "difference", "ratio"])
+def test_an_interval_misses_the_truth_one_time_in_twenty_and_as_often_on_either_side(
+    kind, n, repeats, statistic
+):
+    rng, rule = np.random.default_rng(7), claim(kind, statistic)
+    below = above = 0
+    for _ in range(repeats):
+        first, second = rng.normal(3.0, 0.5, n), rng.normal(1.0, 0.5, n)
+        samples, truth = {
+            "mean": (first, 3.0),
+            "difference": (np.stack([first, second], axis=1), 2.0),
+            "ratio": (np.exp(np.stack([first, second], axis=1)), np.exp(2.0)),
+        }[statistic]
+        result = judge(rule, samples)
+        below, above = below + (result.high < truth), above + (result.low > truth)
+    for missed in (below, above):
+        assert missed / repeats == pytest.approx(0.025, abs=4 * np.sqrt(0.025 * 0.975 / repeats))
+
+
+def test_of_many_normal_samples_the_bootstrap_says_what_student_says():
+    values = np.random.default_rng(11).normal(2.0, 3.0, 500)
+    ours, students = judge(claim("bootstrap"), values), judge(claim("t"), values)
+    width = students.high - students.low
+    # 4999 resamples leave an end of the interval an error of two per cent of its width.
+    assert (ours.low, ours.high) == pytest.approx((students.low, students.high), abs=0.04 * width)
+
+
+@pytest.mark.parametrize("kind", ["t", "bootstrap"])
+def test_an_interval_moves_and_stretches_with_the_samples(kind):
+    values = np.random.default_rng(3).exponential(1.0, 40)
+    plain = judge(claim(kind), values)
+    for factor, shift in ((3.0, 0.0), (1.0, -5.0), (0.1, 100.0), (-2.0, 1.0)):
+        moved = judge(claim(kind), factor * values + shift)
+        ends = sorted((factor * plain.low + shift, factor * plain.high + shift))
+        assert (moved.low, moved.high) == pytest.approx(ends)
+        assert moved.estimate == pytest.approx(factor * plain.estimate + shift)
+
+
+def test_a_binomial_interval_covers_at_least_ninety_five_times_in_a_hundred():
+    # Clopper and Pearson's interval covers by construction, whatever the truth: summed exactly.
+    n, rule = 12, claim("binomial", "proportion")
+    found = [judge(rule, [1] * k + [0] * (n - k)) for k in range(n + 1)]
+    for truth in np.linspace(0.02, 0.98, 49):
+        inside = [k for k, r in enumerate(found) if r.low <= truth <= r.high]
+        assert stats.binom.pmf(inside, n, truth).sum() >= 0.95
+
+
+def test_a_bound_belongs_to_what_it_bounds():
+    exact = {
+        op: judge(claim("exact", "max", op, 1.0), [1.0]).verdict for op in (">", ">=", "<", "<=")
+    }
+    assert exact == {">": NOT_SUPPORTED, ">=": SUPPORTED, "<": NOT_SUPPORTED, "<=": SUPPORTED}
+    [within] = {judge(claim("exact", "max", "within", e), [1.0]).verdict for e in ((1, 2), (0, 1))}
+    assert within == SUPPORTED

@@ -100,12 +100,15 @@ def test_the_plan_says_what_is_out_of_date_and_who_has_the_profile(toys, capsys)
 
 def test_a_job_that_stops_in_time_asks_for_no_more(toys, monkeypatch):
     toys.chapter("toys/one", "1")
-    before = plan.resources(find("toys/one"), "quick")
+    before, usual = (plan.resources(find("toys/one"), profile) for profile in ("quick", "cpu"))
     monkeypatch.setenv("BOOK_BUDGET_S", "2400")
     # The last unit begins at 40 minutes at the latest, and may take a quarter of an hour.
     assert plan.resources(find("toys/one"), "cpu")[1]["runtime"] == 60
     assert plan.resources(find("toys/one"), "quick") == before
+    monkeypatch.setenv("BOOK_BUDGET_S", "1000000")
+    assert plan.resources(find("toys/one"), "cpu") == usual, "the limit ends it before"
     monkeypatch.setenv("BOOK_BUDGET_S", "40 min")
+    assert plan.resources(find("toys/one"), "quick") == before, "only larger profiles stop in time"
     with pytest.raises(BookError, match="must be a number of seconds, not '40 min'"):
         plan.resources(find("toys/one"), "cpu")
 

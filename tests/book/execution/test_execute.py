@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,6 +40,7 @@ def test_a_run_leaves_a_page_and_a_result(toys):
         "import os, sys, threading\nprint(seed, scale, os.path.basename(os.getcwd()))",
         "print(os.environ['OMP_NUM_THREADS'], os.environ['PYTHONHASHSEED'])",
         TELL,
+        "tell(event='start', provenance={'device': 'before it was started again'})\n"
         "tell(event='start', provenance={'device': 'toy'})\n"
         "tell(event='measure', paper='p', claim='C1', verdict='supported')\n"
         "tell(event='measure', paper='p', claim='C1', verdict='inconclusive')\n"
@@ -100,49 +100,50 @@ def test_a_cell_that_raises(toys):
     assert not files(name, ".log").exists() and not files(name, ".failed.ipynb").exists()
 
 
-def test_a_cell_that_leaves_early_is_no_success(toys):
-    name = toys.chapter("toys/one", "import sys\nsys.exit()", "x = 2")
+@pytest.mark.parametrize("leaves", ["sys.exit()", "sys.exit(0)", "raise SystemExit"])
+@pytest.mark.parametrize("after", [[], ["x = 2"]], ids=["last cell", "in the middle"])
+def test_a_cell_that_leaves_early_is_no_success(toys, leaves, after):
+    name = toys.chapter("toys/one", f"import sys\n{leaves}", *after)
     result = execute(name)
-    assert (result.status, result.failure) == ("failed", "raised")
-    assert "not every code cell was executed" in result.reason
+    assert (result.status, result.failure, result.cell) == ("failed", "raised", 4)
+    assert result.reason.startswith("it calls sys.exit(), which ends the run; let the chapter run")
+    assert not files(name, ".ipynb").exists()
 
 
 def test_a_chapter_that_hangs_ends_at_the_limit_of_the_whole_chapter(toys, monkeypatch):
     hangs = toys.root / "hangs"
     touch = f"import pathlib\npathlib.Path({str(hangs)!r}).touch()"
-    name = toys.chapter("toys/one", "import time", touch, "time.sleep(60)")
+    name = toys.chapter("toys/one", "import time", touch, "time.sleep(600)")
+    looks = [0]
 
     def clock():
-        """Stand still until the chapter hangs, so that a busy machine is not the first to end."""
-        return time.time() - hangs.stat().st_mtime if hangs.exists() else 0.0
+        """Stand still until the chapter hangs, then be a quarter of a second later at each look."""
+        looks[0] += hangs.exists()
+        return looks[0] / 4
 
     monkeypatch.setattr(kernel, "time", SimpleNamespace(monotonic=clock))
     result = execute(name, limits=replace(QUICK, limit_s=5))
-    assert 5 <= time.time() - hangs.stat().st_mtime < 20
+    assert looks == [21], "it is ended at the first look after the limit"
     assert (result.status, result.failure, result.exit_status) == ("failed", "time", 3)
     assert "over its limit of 5 s" in result.reason
     assert result.cell == 6
     log = files(name, ".log").read_text()
-    assert "KeyboardInterrupt" in log and "----> 1 time.sleep(60)" in log, "it says where it hung"
+    assert "KeyboardInterrupt" in log and "----> 1 time.sleep(600)" in log, "it says where it hung"
     assert_nothing_left_running()
 
 
 def test_a_chapter_that_cannot_be_interrupted_ends_all_the_same(toys):
     name = toys.chapter(
         "toys/one",
-        "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(60)",
+        "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(600)",
     )
-    began = time.monotonic()
     assert execute(name, limits=replace(QUICK, limit_s=2)).failure == "time"
-    assert time.monotonic() - began < 15
     assert_nothing_left_running()
 
 
-def test_a_kernel_that_is_killed_is_noticed_in_seconds(toys):
+def test_a_kernel_that_is_killed_is_noticed(toys):
     name = toys.chapter("toys/one", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
-    began = time.monotonic()
-    result = execute(name)
-    assert time.monotonic() - began < 12
+    result = execute(name)  # not noticed, it would be ended at the limit, as one that hangs
     assert (result.status, result.failure, result.exit_status) == ("failed", "died", 5)
     assert "the kernel died: SIGKILL" in result.reason and result.cell == 4
     assert not files(name, ".ipynb").exists()
@@ -241,7 +242,8 @@ def test_a_chapter_of_several_papers_may_take_twice_as_long(toys):
     toys.paper("a", name)
     assert executor.limits_of(chapters.find(name), "quick") == QUICK
     toys.paper("b", name)
-    assert executor.limits_of(chapters.find(name), "quick").budget_s == 2 * QUICK.budget_s
+    twice = replace(QUICK, budget_s=2 * QUICK.budget_s, limit_s=2 * QUICK.limit_s)
+    assert executor.limits_of(chapters.find(name), "quick") == twice
     assert executor.limits_of(chapters.find(name), "cpu") == PROFILES["cpu"]
 
 

@@ -12,6 +12,7 @@ import grimp
 import pytest
 
 from src.book.storage import content_keys, dependencies, paths
+from tests.book.toy_book import HEADER
 from tests.conftest import REPOSITORY
 
 
@@ -142,6 +143,12 @@ def test_cells_count_by_what_they_run_and_display(toys):
     assert of("x = 1  # one", '"shown"', words="Other words.") == before
     for other in (["x = 1", "'shown';"], ["x = 1\n'shown'"], ["x = 1", "'other'"], ["x = 1"]):
         assert of(*other) != before
+    file, text = toys.root / "chapters/toys/one.py", HEADER + "\n# %%\nx = 1\n"
+    keys = []
+    for tags in ('# %% tags=["parameters"]\n', "# %%\n"):  # papermill sets them after that cell
+        file.write_text(text.replace('# %% tags=["parameters"]\n', tags))
+        keys.append(content_keys.of_file(file).key)
+    assert keys[0] != keys[1]
     assert of("%matplotlib inline") != of("%matplotlib agg")
 
 
@@ -315,3 +322,18 @@ def test_a_new_execution_version_makes_every_page_stale(copied, monkeypatch):
     before = pages()
     monkeypatch.setattr(dependencies, "EXECUTION_VERSION", dependencies.EXECUTION_VERSION + 1)
     assert stale(before) == set(before)
+
+
+def test_a_mark_of_the_encoding_and_the_kind_of_line_ends_change_no_key(toys):
+    text = 'x = """a\nb"""  # a remark\n\n\ndef f():\n    return x\n'
+    toys.module("src.toys", text)
+    toys.chapter("toys/one", "import src.toys\nsrc.toys.f()")
+    keys = []
+    for content in (
+        text.encode(),
+        b"\xef\xbb\xbf" + text.encode(),
+        text.encode().replace(b"\n", b"\r\n"),
+    ):
+        (toys.root / "src/toys.py").write_bytes(content)
+        keys.append(content_keys.of_file(toys.root / "chapters/toys/one.py").key)
+    assert len(set(keys)) == 1

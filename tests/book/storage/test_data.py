@@ -11,7 +11,7 @@ import time
 import pytest
 import yaml
 
-from src.book.storage import data, download, paths
+from src.book.storage import data, download, events, paths
 from src.book.storage.errors import BookError
 from tests.book.command_line import book
 from tests.book.toy_book import ToyBook
@@ -41,6 +41,38 @@ def test_a_mirror_serves_and_the_cache_keeps(registered):
     assert (folder / "numbers.txt").read_bytes() == CONTENT
     (registered / "toy/numbers.txt").unlink()
     assert data.fetch("toy") == folder
+
+
+def test_each_file_of_a_set_is_fetched_verified_and_told(registered, book_root):
+    text = (book_root / "data/datasets.yml").read_text()
+    entry = yaml.safe_load(text)
+    for name in ("a", "b"):
+        (registered / name).write_bytes(name.encode())
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        file = {"sha256": digest, "bytes": 1, "url": None, "mirror": name}
+        entry["toy"]["files"][f"{name}.txt"] = file
+    (book_root / "data/datasets.yml").write_text(yaml.safe_dump(entry))
+    held = {"numbers.txt": CONTENT, "a.txt": b"a", "b.txt": b"b"}
+    for spoiled in held:
+        (data.fetch("toy") / spoiled).write_bytes(b"?")
+        with events.hearing() as heard:
+            folder = data.fetch("toy")
+        assert {f.name: f.read_bytes() for f in folder.iterdir()} == held
+        told = {"event": "fetch", "name": "toy", "sha256": data.registry()["toy"].sha256}
+        assert heard == [told]
+
+
+def test_a_sets_checksum_is_one_of_its_files_names_and_contents(registered):
+    def of(files):
+        about = {k: data.registry()["toy"].files["numbers.txt"].model_dump() for k in files}
+        files = {k: about[k] | {"sha256": v * 64} for k, v in files.items()}
+        entry = {"description": "d", "licence": "l", "citation": "c", "files": files}
+        return data.Dataset.model_validate(entry).sha256
+
+    whole = of({"a": "0", "b": "1"})
+    others = [{"a": "1", "b": "0"}, {"a": "0", "c": "1"}, {"a": "0"}, {"a": "0", "b": "2"}]
+    assert len({whole, *map(of, others)}) == 5
+    assert of({"b": "1", "a": "0"}) == whole, "their order in the registry plays no part"
 
 
 def test_a_corrupt_cache_is_replaced(registered):

@@ -19,7 +19,11 @@ def test_inputs_change_with_everything_a_run_depends_on(toys, monkeypatch):
     files = {
         "data/papers/mine.yml": "# a remark\n",
         "data/results/cpu/toys/one.json": "{}",
+        "data/results/gpu/toys/one.json": "{}",
+        "data/results/timing/toys/one.json": "{}",
         "data/models/toys/one/weights.safetensors": "w",
+        "data/models/toys/one/weights.json": "{}",
+        "data/models/toys/one/deeper/weights.safetensors": "w",
         "src/toys.py": "\ny = 1",
         "chapters/toys/one.py": "\nmore",
     }
@@ -36,7 +40,7 @@ def test_inputs_change_with_everything_a_run_depends_on(toys, monkeypatch):
     (toys.root / "data/results/quick/toys").mkdir(parents=True)
     (toys.root / "data/results/quick/toys/one.json").write_text("{}")
     assert dependencies.inputs("toys/one", "quick") == before
-    assert "data/results/cpu/toys/one.json" not in dependencies.inputs("toys/one", "cpu")
+    assert not [f for f in dependencies.inputs("toys/one", "cpu") if f.startswith("data/results")]
     assert dependencies.inputs("toys/one", "quick") == before
     here = dependencies.environment()
     assert here["torch"].startswith("2.") and here["python"].startswith("3.")

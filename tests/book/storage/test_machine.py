@@ -111,10 +111,12 @@ def test_the_ledger_keeps_the_peaks_also_of_units_of_earlier_calls(toys):
         TELL,
         "tell(event='unit', name='a', seconds=100, kept=True, peak_mb=9000.5, gpu_peak_mb=30)\n"
         "tell(event='unit', name='old', seconds=1, kept=True)\n"
+        "tell(event='unit', name='new', seconds=7, kept=False)\n"
         "tell(event='memory', peak_mb=1, gpu_peak_mb=50.25)",
     )
     result = execute(name, "cpu")
     assert (result.peak_memory_mb, result.gpu_peak_memory_mb) == (9000.5, 50.25)
+    assert result.kept_seconds == 101, "what this call did is in its own seconds"
     write_ledger(result)
     entry = ledger.read(name, "cpu")
     assert (entry["peak_memory_mb"], entry["gpu_peak_memory_mb"]) == (9000.5, 50.25)
