@@ -105,8 +105,8 @@ def walk_gradients(
     f: Float[Tensor, "G P D"],
     g: Float[Tensor, "G P D"],
     n: Float[Tensor, "G M D"],
-    band: Float[Tensor, "P P"],
-    scale: Float[Tensor, "P 1"],
+    band: Float[Tensor, "*#G P P"],
+    scale: Float[Tensor, "*#G P 1"],
 ) -> Gradients:
     """Return the gradients of the loss of all position pairs in `band` by f, g and n.
 
@@ -114,9 +114,9 @@ def walk_gradients(
         f: (G, P, D) vectors of the P positions of G walks, as nodes.
         g: (G, P, D) vectors of the same positions, as contexts.
         n: (G, M, D) context vectors of each walk's M negatives.
-        band: (P, P), 1 where position j is a context of position i.
-        scale: (P, 1), how many negative pairs each product of position i with a
-            negative stands for.
+        band: (P, P) or (G, P, P), 1 where position j is a context of position i.
+        scale: (P, 1) or (G, P, 1), how many negative pairs each product of position i
+            with a negative stands for.
 
     Returns:
         Gradients (2), (3) and (4), of the shapes of f, g and n.
@@ -166,7 +166,8 @@ def train_walks(
     pairs, whose scores are a band of the matrix of all products of its positions.
 
     Args:
-        walks: (walks, P) of nodes 0 ... num_nodes - 1; at least one walk.
+        walks: (walks, P) of nodes 0 ... num_nodes - 1; at least one walk. Walks that
+            end early have -1 after their end.
         num_nodes: rows of the results.
         window: at least 1.
         settings: see `SkipGramSettings`; `block` and `rows_a_node` count positions.
@@ -177,7 +178,7 @@ def train_walks(
         (num_nodes, dimension) vectors of nodes and of contexts.
 
     Raises:
-        ValueError: for a window below 1 or walks of one node.
+        ValueError: for a window below 1, no walks or walks of one node.
 
     Examples:
         >>> walks = torch.tensor([[0, 1, 2, 3], [3, 2, 1, 0]])
@@ -192,25 +193,41 @@ def train_walks(
         raise ValueError(
             f"need window >= 1 and walks of two nodes, not {window} and {length}"
         )
+    if not len(walks):
+        raise ValueError("need at least one walk: the graph has no nodes, or walks=0")
     vectors = _start(num_nodes, num_nodes, settings, generator, start)
     sampler = NegativeSampler.of(
-        torch.bincount(walks.reshape(-1), minlength=num_nodes), settings
+        torch.bincount(walks[walks >= 0], minlength=num_nodes), settings
     )
     band = context_band(length, window)
-    contexts = band.sum(dim=1)  # of each position
-    shared = max(
-        k, length // 2
-    )  # half as many negatives as positions: each counts for several
-    scale = k * contexts[:, None] / shared
+    # Half as many negatives as positions: each counts for several.
+    shared = max(k, length // 2)
     size = max(1, settings.rows(num_nodes) // length)
-    a_walk = contexts * (1 + k), contexts, scale.sum().expand(shared)
-    terms = tuple(each.repeat(size) for each in a_walk)
+    whole = _weights(band.expand(size, length, length), k, shared)
+    cut = int(walks.min()) < 0
     for chosen, rate in rate_blocks(len(walks), size, settings, generator):
         nodes = walks[chosen]
-        block = _Block(nodes, nodes, sampler.draw((len(nodes), shared), generator))
-        gradients = walk_gradients(*block.rows_of(*vectors), band, scale)
+        drawn = sampler.draw((len(nodes), shared), generator)
+        scale, terms, own = whole[0][:1], whole[1], band
+        if cut:
+            real = nodes >= 0
+            nodes, own = nodes.clamp(min=0), band * (real[:, :, None] & real[:, None])
+            scale, terms = _weights(own, k, shared)
+        block = _Block(nodes, nodes, drawn)
+        gradients = walk_gradients(*block.rows_of(*vectors), own, scale)
         block.descend(*vectors, gradients, terms, rate, settings.reach)
     return vectors
+
+
+def _weights(
+    band: Float[Tensor, "G P P"], k: int, shared: int
+) -> tuple[Float[Tensor, "G P 1"], Terms]:
+    """Return how many negative pairs a product stands for, and the numbers of terms."""
+    contexts = band.sum(dim=2)  # of each position
+    scale = k * contexts[:, :, None] / shared
+    of_negatives = scale.sum(dim=1).expand(-1, shared)
+    terms = contexts * (1 + k), contexts, of_negatives
+    return scale, tuple(each.flatten() for each in terms)
 
 
 def train_pairs(
@@ -248,7 +265,8 @@ def train_pairs(
     """
     if len(sources) != len(contexts) or not len(sources):
         raise ValueError(
-            f"need as many sources as contexts: {len(sources)}, {len(contexts)}"
+            "need as many sources as contexts, and at least one pair (a graph without "
+            f"edges has none): {len(sources)}, {len(contexts)}"
         )
     k = settings.negatives
     vectors = _start(num_sources, num_contexts, settings, generator, start)
@@ -369,7 +387,7 @@ def walk_pairs(
     """Return all (centre, context) pairs at most `window` apart, in both directions.
 
     Args:
-        walks: (walks, P) nodes.
+        walks: (walks, P) nodes, -1 after the end of a walk.
         window: positions on each side that are contexts.
 
     Returns:
@@ -383,6 +401,7 @@ def walk_pairs(
     centres, contexts = [], []
     for offset in range(1, min(window, walks.shape[1] - 1) + 1):
         early, late = walks[:, :-offset].reshape(-1), walks[:, offset:].reshape(-1)
+        early, late = early[late >= 0], late[late >= 0]
         centres += [early, late]
         contexts += [late, early]
     if not centres:
