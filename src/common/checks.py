@@ -161,6 +161,10 @@ def boolean_mask(name: str, mask: Tensor, shape: Sequence[int]) -> None:
     Raises:
         ValueError: for a mask that is not boolean, or of another shape.
     """
+    if not isinstance(mask, Tensor):
+        raise ValueError(
+            f"{name} must be a tensor, not {type(mask).__name__}: use torch.as_tensor"
+        )
     if mask.dtype != torch.bool:
         raise ValueError(
             f"{name} must be boolean, not {mask.dtype}: of zeros and ones make it one "

@@ -261,7 +261,7 @@ def _walk(
     after_step: AfterStep | None,
 ) -> Tensor:
     """Take one step between neighbouring times; return the image in the last state."""
-    times = _descending(grid.to(device="cpu", dtype=torch.float64))
+    times = descending(grid.to(device="cpu", dtype=torch.float64))
     final = len(times) - 2
     with torch.no_grad():
         for k in range(final + 1):
@@ -278,14 +278,20 @@ def _checked(grid: Grid) -> Grid:
             f"the times of a grid lie in [0, 1], not {grid.tolist()}: divide steps by "
             "their number (often 1000)"
         )
-    return _descending(grid)
+    return descending(grid)
 
 
-def _descending(grid: Grid) -> Grid:
+def descending(grid: Grid) -> Grid:
     """Return the grid if its times descend.
 
     They may end below 0: no score is evaluated at the last time, and some published
     samplers step beyond 0. A process refuses all other times outside [0, 1].
+
+    Args:
+        grid: (steps + 1,) times.
+
+    Raises:
+        ValueError: for times that do not descend, or fewer than two.
     """
     if len(grid) < 2 or not bool((grid[1:] < grid[:-1]).all()):
         raise ValueError(f"the times of a grid must descend, not {grid.tolist()}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from src.common.graphs.graph import MASKS, Graph
 
@@ -43,8 +44,8 @@ def from_data(data: "Data", *, directed: bool | None = None) -> Graph:
             "(weights belong in edge_weight, one number per edge)"
         )
     edges, nodes = data.edge_index, data.num_nodes
-    if edges is None or edges.dim() != 2 or len(edges) != 2:
-        raise ValueError("the Data has no edge_index (2, edges)")
+    if not isinstance(edges, Tensor) or edges.dim() != 2 or len(edges) != 2:
+        raise ValueError("the Data has no tensor edge_index (2, edges)")
     if bool((edges[0] == edges[1]).any()):
         raise ValueError("a Graph has no loops: remove them, as by RemoveSelfLoops()")
     keys = edges[0] * nodes + edges[1]

@@ -69,15 +69,11 @@ class Graph:
                 than the edges or nodes, and masks that are not boolean.
         """
         _check_edges(self.edge_index, self.edge_weight, self.num_nodes)
-        for name in ("x", "y", "names"):
-            part = getattr(self, name)
-            # The class of a whole graph is a y of one entry.
-            single = name == "y" and part is not None and len(part) == 1
-            if part is not None and not single and len(part) != self.num_nodes:
-                raise ValueError(
-                    f"{name} must have one row per node, {self.num_nodes}, not "
-                    f"{len(part)}"
-                )
+        _check_rows("x", self.x, self.num_nodes)
+        if self.y is None or tuple(self.y.shape) != (1,):  # the class of a whole graph
+            _check_rows("y", self.y, self.num_nodes)
+        if self.names is not None and len(self.names) != self.num_nodes:
+            raise ValueError(f"{len(self.names)} names for {self.num_nodes} nodes")
         for name in MASKS:
             if (mask := getattr(self, name)) is not None:
                 boolean_mask(name, mask, (self.num_nodes,))
@@ -239,7 +235,7 @@ class Graph:
             ValueError: for a node that does not exist or comes twice, or a mask of
                 another length.
         """
-        nodes = self._chosen(nodes)
+        nodes = self._chosen(torch.as_tensor(nodes))
         number = torch.full((self.num_nodes,), -1)
         number[nodes] = torch.arange(len(nodes))
         renamed = number[self.edge_index]
@@ -296,10 +292,31 @@ def _check_edges(edges: Tensor, weight: Tensor | None, nodes: int) -> None:
         raise ValueError(f"edges must be whole numbers, not {edges.dtype}: use .long()")
     if nodes < 0:
         raise ValueError(f"num_nodes must be at least 0, not {nodes}")
-    if weight is not None and weight.shape != edges.shape[1:]:
+    if weight is None:
+        return
+    if not isinstance(weight, Tensor) or not weight.is_floating_point():
+        raise ValueError(
+            "edge_weight must be a tensor of floating numbers: use "
+            "torch.as_tensor(weights).float()"
+        )
+    if weight.shape != edges.shape[1:]:
         raise ValueError(
             f"edge_weight must have one number per edge, {edges.shape[1]}, not "
             f"{tuple(weight.shape)}"
+        )
+
+
+def _check_rows(name: str, part: Tensor | None, nodes: int) -> None:
+    """Refuse what is no tensor with a row per node."""
+    if part is None:
+        return
+    if not isinstance(part, Tensor):
+        raise ValueError(
+            f"{name} must be a tensor, not {type(part).__name__}: use torch.as_tensor"
+        )
+    if not part.dim() or len(part) != nodes:
+        raise ValueError(
+            f"{name} must have one row per node, {nodes}, not {tuple(part.shape)}"
         )
 
 
@@ -323,7 +340,7 @@ def expect_undirected(graph: Graph, *, edges: bool = False) -> None:
             "opposite edges"
         )
     if edges and not graph.num_edges:
-        raise ValueError("this method needs a graph with at least one edge")
+        raise ValueError("a graph without edges gives this method nothing to learn")
 
 
 def sparse_matrix(
@@ -412,6 +429,7 @@ def normalised_adjacency(
         tensor([[0.5000, 0.5000],
                 [0.5000, 0.5000]])
     """
+    expect_undirected(graph)
     nodes, index, weights = graph.num_nodes, graph.edge_index, graph.weights.to(dtype)
     if self_loops:
         loops = torch.arange(nodes).expand(2, nodes)
@@ -433,6 +451,7 @@ def normalised_laplacian(graph: Graph, dtype: torch.dtype = torch.float) -> Tens
         graph: undirected.
         dtype: of the entries.
     """
+    expect_undirected(graph)
     nodes, index = graph.num_nodes, graph.edge_index
     weights = graph.weights.to(dtype)
     degree = weights.new_zeros(nodes).index_add_(0, index[0], weights)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from src.common.checks import checked
 from src.common.graphs.graph import Graph
 from src.common.graphs.sparse_products import SparseFeatures
 from src.common.training.loop import TrainingSettings, train
@@ -76,6 +77,7 @@ class Tuning:
     rows: list[dict]
 
 
+@checked
 def classify_nodes(
     model: nn.Module,
     x: Tensor | SparseFeatures,

@@ -59,14 +59,14 @@ def communities_with_core(
 
     Args:
         seed: of the graph.
-        communities: not used; there are always four.
+        communities: how many.
         nodes: of each community.
         inner: of them in its core, at most `nodes`.
 
     Returns:
         The graph, with the community as `y`.
     """
-    generator, communities = stream(seed, DENSE_CORE), 4
+    generator = stream(seed, DENSE_CORE)
     all_nodes = stochastic_block_model((nodes,) * communities, 0.06, 0.003, generator)
     cores = stochastic_block_model((inner,) * communities, 0.8, 0.05, generator)
     number = (torch.arange(communities)[:, None] * nodes + torch.arange(inner)).ravel()

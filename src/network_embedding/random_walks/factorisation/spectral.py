@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
-from src.common.graphs.graph import Graph
+from src.common.graphs.graph import Graph, expect_undirected
 
 
 def laplacian_vectors(
@@ -26,7 +26,8 @@ def laplacian_vectors(
         (nodes, dimension).
 
     Raises:
-        ValueError: for too large a dimension.
+        ValueError: for a directed graph, or one without edges, or too large a
+            dimension.
 
     Examples:
         The first vector separates two triangles joined by an edge.
@@ -37,6 +38,7 @@ def laplacian_vectors(
         >>> (first * first[0] > 0).tolist()
         [True, True, True, False, False, False]
     """
+    expect_undirected(graph, edges=True)
     matrix = _matrix(graph)
     degree = matrix.sum(axis=1)
     scale = 1 / np.sqrt(np.where(degree > 0, degree, 1.0))
@@ -60,7 +62,8 @@ def modularity_vectors(
         (nodes, dimension).
 
     Raises:
-        ValueError: for too large a dimension.
+        ValueError: for a directed graph, or one without edges, or too large a
+            dimension.
 
     Examples:
         >>> edges = torch.tensor([[0, 0, 1, 2, 3, 3, 4], [1, 2, 2, 3, 4, 5, 5]])
@@ -69,6 +72,7 @@ def modularity_vectors(
         >>> (first * first[0] > 0).tolist()
         [True, True, True, False, False, False]
     """
+    expect_undirected(graph, edges=True)
     matrix = _matrix(graph)
     degree = matrix.sum(axis=1)
 
