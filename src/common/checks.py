@@ -71,6 +71,26 @@ def checked(function: Function) -> Function:
     return guarded
 
 
+def floating(name: str, values: object) -> None:
+    """Refuse what is no tensor of floating numbers.
+
+    Args:
+        name: of the argument.
+        values: any shape.
+
+    Raises:
+        ValueError: for another thing than a tensor, or another type.
+    """
+    if not isinstance(values, Tensor):
+        raise ValueError(
+            f"{name} must be a tensor, not {type(values).__name__}: use torch.as_tensor"
+        )
+    if not values.is_floating_point():
+        raise ValueError(
+            f"{name} must be floating, not {values.dtype}: {_CONVERT['floating']}"
+        )
+
+
 def finite(name: str, values: Tensor) -> None:
     """Refuse NaN and infinities.
 

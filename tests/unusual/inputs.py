@@ -69,6 +69,8 @@ def _unusual(value: object) -> Iterator[tuple[str, object]]:
         yield from ((str(number), number) for number in numbers if number != value)
     elif isinstance(value, str):
         yield "unknown", "no such name"
+    elif callable(value) and not isinstance(value, torch.nn.Module):
+        yield from _functions(value)
     elif isinstance(value, list | tuple):
         yield "empty", type(value)()
         yield "one less", value[:-1]
@@ -101,6 +103,14 @@ def _tensors(x: Tensor) -> Iterator[tuple[str, object]]:
         yield "floating", x + 0.5
         yield "int32", x.int()
         yield from (("negative", _first(x, -1)), ("too large", _first(x, 10**6)))
+
+
+def _functions(function: Callable) -> Iterator[tuple[str, Callable]]:
+    """Functions of tensors, a score for one: what a user's own may give."""
+    yield "gives another shape", lambda *given: function(*given)[:1]
+    yield "gives a column more", lambda *given: function(*given)[..., None]
+    yield "gives NaN", lambda *given: math.nan * function(*given)
+    yield "without gradients", torch.no_grad()(function)
 
 
 def _first(x: Tensor, number: float) -> Tensor:
@@ -162,10 +172,10 @@ def _in_time(call: Callable[[], object]) -> object:
 
 def _right(case: str, value: object, result: object, expected: object) -> bool:
     """Return whether a value is right without a word from the entry."""
-    if case in ("NaN", "nan", "infinite"):
+    if case in ("NaN", "nan", "infinite", "gives NaN"):
         return not all(bool(t.isfinite().all()) for t in _numbers(result))
     if case == "empty":
-        return isinstance(result, Tensor) and len(result) == 0
+        return isinstance(result, Tensor) and result.dim() > 0 and len(result) == 0
     if case in ("strided", "double", "int32", "numpy", "list"):
         return same(result, expected, 1e-4)
     if case in ("float16", "bfloat16"):

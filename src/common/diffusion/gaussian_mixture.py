@@ -326,6 +326,10 @@ class GaussianMixture:
     def _column(self, values: Time) -> Tensor:
         """Return one number per image as a column, or one number for all."""
         values = torch.as_tensor(values, dtype=torch.float64)
+        if not bool(((values >= 0) & values.isfinite()).all()):
+            raise ValueError(
+                f"mean and std of a process are at least 0 and finite, not {values}"
+            )
         return values.to(self.means.device).reshape(-1, 1)
 
     def _logits(self, seen: "_Seen") -> Float[Tensor, "batch components"]:

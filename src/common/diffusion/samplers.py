@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.common.checks import checked
+from src.common.checks import checked, floating
 from src.common.diffusion.processes import Process, Score
 
 Grid = Float[Tensor, " times"]
@@ -261,6 +261,7 @@ def _walk(
     after_step: AfterStep | None,
 ) -> Tensor:
     """Take one step between neighbouring times; return the image in the last state."""
+    floating("state", state)
     times = descending(grid.to(device="cpu", dtype=torch.float64))
     final = len(times) - 2
     with torch.no_grad():

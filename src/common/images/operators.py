@@ -32,7 +32,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from src.common.checks import checked, finite
+from src.common.checks import checked, finite, floating
 
 Images = Float[Tensor, "batch ..."]
 Coefficients = Float[Tensor, "batch number"]
@@ -176,6 +176,7 @@ class LinearOperator(nn.Module, ABC):
         Raises:
             ValueError: for another shape, type or device.
         """
+        floating("y", y)
         one = tuple(y.shape) == self.observation_shape
         given = self._expect(y[None] if one else y, self.observation_shape, "y")
         if len(given) not in (batch, 1 if one else batch):
@@ -211,6 +212,7 @@ class LinearOperator(nn.Module, ABC):
         Raises:
             ValueError: for another shape, type or device.
         """
+        floating(what, values)
         if values.dim() == 0 or tuple(values.shape[1:]) != shape:
             wanted = ", ".join(map(str, shape))
             raise ValueError(
@@ -251,6 +253,8 @@ class MatrixOperator(LinearOperator):
             ValueError: if the matrix does not fit the images, or holds whole numbers,
                 NaN or infinities.
         """
+        if not matrix.numel():
+            raise ValueError(f"the matrix {tuple(matrix.shape)} has no entries")
         finite("matrix", matrix)
         shape = image_shape or (matrix.shape[1],)
         if prod(shape) != matrix.shape[1]:
@@ -339,6 +343,8 @@ class Inpainting(LinearOperator):
             ValueError: for a mask that does not fit, hides every pixel or holds other
                 numbers.
         """
+        if not isinstance(mask, Tensor):
+            raise ValueError("the mask must be a tensor: use torch.as_tensor(mask)")
         if bool(((mask != 0) & (mask != 1)).any()):
             raise ValueError("the mask must hold True where a pixel is kept, or 1")
         mask = mask.bool()

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.common.checks import checked
+from src.common.checks import checked, finite, within
 
 Sample = Float[Tensor, "_number _dim"]  # each sample has its own number
 Number = Float[Tensor, ""]
@@ -33,7 +33,12 @@ def random_directions(
 
     Returns:
         The vectors, one per row, in double precision.
+
+    Raises:
+        ValueError: for numbers below 1.
     """
+    within("dim", dim, 1)
+    within("count", count, 1)
     normal = torch.randn(
         count, dim, dtype=torch.float64, generator=generator, device=generator.device
     )
@@ -160,7 +165,12 @@ def gaussian_wasserstein(
         covariance_a: A, symmetric and positive semidefinite.
         mean_b: of the second law.
         covariance_b: B, symmetric and positive semidefinite.
+
+    Raises:
+        ValueError: for parts that do not fit or are not finite.
     """
+    for name, part in (("covariance_a", covariance_a), ("covariance_b", covariance_b)):
+        finite(name, part)
     a, b = covariance_a.double(), covariance_b.double()
     overlap = torch.linalg.svdvals(_root(a).T @ _root(b)).sum()
     shift = (mean_a.double() - mean_b.double()).square().sum()
@@ -179,12 +189,16 @@ def vendi_score(images: Float[Tensor, "number ..."]) -> Number:
         images: n of them, in any shape.
 
     Raises:
-        ValueError: for an image of zeros only, which has no direction.
+        ValueError: for an image of zeros only, which has no direction, no images, or
+            numbers that are not finite.
 
     Examples:
         >>> vendi_score(torch.eye(3)).round(), vendi_score(torch.ones(3, 3)).round()
         (tensor(3., dtype=torch.float64), tensor(1., dtype=torch.float64))
     """
+    if images.dim() < 2 or not images.numel():
+        raise ValueError(f"need images (number, ...), not {tuple(images.shape)}")
+    finite("images", images)
     flat = images.flatten(1).double()
     norms = flat.norm(dim=1, keepdim=True)
     if (norms == 0).any():

@@ -36,11 +36,11 @@ def grid_of(sampler: str, evaluations: int) -> Tensor:
 
     Args:
         sampler: one of `SAMPLERS`.
-        evaluations: of the score, at least 3; "heun" rounds an even number up to an odd
-            one.
+        evaluations: of the score, at least 3; for "heun" an odd number.
 
     Raises:
-        ValueError: for an unknown sampler, or fewer than 3 evaluations.
+        ValueError: for an unknown sampler, fewer than 3 evaluations, or an even number
+            with "heun".
 
     Examples:
         >>> grid_of("bridge", 4).tolist()
@@ -53,6 +53,11 @@ def grid_of(sampler: str, evaluations: int) -> Tensor:
     if sampler in ("bridge", "matched"):
         return time_grid(evaluations)
     if sampler == "heun":
+        if evaluations % 2 == 0:
+            raise ValueError(
+                f"heun evaluates the score an odd number of times, not {evaluations}: "
+                "take one more or one less"
+            )
         return time_grid(evaluations // 2 + 1, floor=FLOOR)
     if sampler.startswith("released"):
         regular = time_grid(evaluations - 1, last=FLOOR)

@@ -15,12 +15,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.common.checks import within
+from src.common.checks import checked, within
 from src.common.diffusion.processes import Process, Score
 from src.common.diffusion.samplers import descending, score_at
 from src.common.images.operators import CUTOFF, LinearOperator
 
 
+@checked
 def ddrm(
     process: Process,
     score: Score,

@@ -22,13 +22,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.common.checks import within
+from src.common.checks import checked, within
 from src.common.diffusion.gaussian_mixture import GaussianMixture
 from src.common.diffusion.processes import Process, Score, per_image
 from src.common.images.operators import CUTOFF, LinearOperator
 from src.inverse_problems.tmpd.tweedie import Moments, TweedieMoments, autodiff_moments
 
 
+@checked
 def dps(
     score: Score,
     process: Process,
@@ -85,6 +86,7 @@ def dps(
     return guided
 
 
+@checked
 def dps_continuous(
     score: Score,
     process: Process,
@@ -117,6 +119,7 @@ def dps_continuous(
     return guided
 
 
+@checked
 def dps_likelihood(
     score: Score,
     process: Process,
@@ -151,6 +154,7 @@ def dps_likelihood(
     return guided
 
 
+@checked
 def pigdm(
     score: Score,
     process: Process,

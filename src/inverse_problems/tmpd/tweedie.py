@@ -40,7 +40,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.common.checks import within
+from src.common.checks import checked, floating, within
 from src.common.diffusion.processes import Process, Score, per_image
 from src.common.diffusion.samplers import score_at
 from src.common.images.operators import LinearOperator
@@ -109,6 +109,8 @@ def autodiff_moments(score: Score, process: Process) -> Moments:
     """
 
     def moments(u: Tensor, t: Tensor) -> TweedieMoments:
+        floating("u", u)
+
         def denoise(u: Tensor) -> tuple[Tensor, Tensor]:
             value = score_at(score, u, t)
             if not value.requires_grad:
@@ -185,6 +187,7 @@ def rows_by_loop(
 # --- the guidance ---------------------------------------------------------------------
 
 
+@checked
 def tmpd(
     score: Score,
     process: Process,
@@ -403,6 +406,7 @@ def positive_definite(
     return matrices.index_put((failed.nonzero()[:, 0],), repaired)
 
 
+@checked
 def conjugate_gradients(
     product: Callable[[Tensor], Tensor],
     right: Float[Tensor, "batch size"],
@@ -422,7 +426,11 @@ def conjugate_gradients(
     Returns:
         The w of the iterate with the smallest residual, (batch, size); it need not have
         converged. Rows with right-hand sides that are not finite are NaN.
+
+    Raises:
+        ValueError: for a negative number of iterations.
     """
+    within("iterations", iterations, 0)
     solution, residual, direction = torch.zeros_like(right), right, right
     size = residual.square().sum(1, keepdim=True)
     best, smallest = solution, size

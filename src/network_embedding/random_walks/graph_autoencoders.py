@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from src.common.checks import checked, finite
 from src.common.graphs.graph import Graph, adjacency, expect_undirected
 from src.common.graphs.networks import GCN
 from src.common.training.loop import TrainingSettings, seeded, train
@@ -220,6 +221,7 @@ def gae(graph: Graph, settings: GAESettings, generator: torch.Generator) -> Auto
     return Autoencoded(vectors, vectors @ vectors.T)
 
 
+@checked
 def gae_loss(
     vectors: Float[Tensor, "nodes dim"], target: Float[Tensor, "nodes nodes"]
 ) -> Float[Tensor, ""]:
@@ -236,6 +238,7 @@ def gae_loss(
         ValueError: for a target without edges or without pairs that have none.
     """
     pairs, edges = target.numel(), target.sum()
+    finite("target", target)
     if not 0 < int(edges) < pairs:
         raise ValueError(
             f"need both edges and pairs without one: {int(edges)} of {pairs} are edges"

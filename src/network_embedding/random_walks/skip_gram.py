@@ -28,6 +28,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from src.common.checks import checked, within
+
 GROUP = 64
 """At most so many pairs of `train_pairs` share their negatives."""
 
@@ -152,6 +154,7 @@ def pair_gradients(
 # --- training -------------------------------------------------------------------------
 
 
+@checked
 def train_walks(
     walks: Int[Tensor, "walks P"],
     num_nodes: int,
@@ -178,7 +181,8 @@ def train_walks(
         (num_nodes, dimension) vectors of nodes and of contexts.
 
     Raises:
-        ValueError: for a window below 1, no walks or walks of one node.
+        ValueError: for a window below 1, no walks, walks of one node, or numbers that
+            are no nodes.
 
     Examples:
         >>> walks = torch.tensor([[0, 1, 2, 3], [3, 2, 1, 0]])
@@ -195,6 +199,7 @@ def train_walks(
         )
     if not len(walks):
         raise ValueError("need at least one walk: the graph has no nodes, or walks=0")
+    _check_numbers("walks", walks, num_nodes, lowest=-1)
     vectors = _start(num_nodes, num_nodes, settings, generator, start)
     sampler = NegativeSampler.of(
         torch.bincount(walks[walks >= 0], minlength=num_nodes), settings
@@ -230,6 +235,7 @@ def _weights(
     return scale, tuple(each.flatten() for each in terms)
 
 
+@checked
 def train_pairs(
     sources: Int[Tensor, " pairs"],
     contexts: Int[Tensor, " pairs"],
@@ -254,7 +260,8 @@ def train_pairs(
         (num_sources, dimension) and (num_contexts, dimension) vectors.
 
     Raises:
-        ValueError: if the two differ in length or are empty.
+        ValueError: if the two differ in length or are empty, or for numbers out of
+            range.
 
     Examples:
         >>> people, films = torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 1, 4])
@@ -268,6 +275,8 @@ def train_pairs(
             "need as many sources as contexts, and at least one pair (a graph without "
             f"edges has none): {len(sources)}, {len(contexts)}"
         )
+    _check_numbers("sources", sources, num_sources)
+    _check_numbers("contexts", contexts, num_contexts)
     k = settings.negatives
     vectors = _start(num_sources, num_contexts, settings, generator, start)
     sampler = NegativeSampler.of(
@@ -362,6 +371,7 @@ def descend(
 # --- pairs and negatives --------------------------------------------------------------
 
 
+@checked
 def context_band(length: int, window: int) -> Float[Tensor, "{length} {length}"]:
     """Return 1 where two positions differ and are at most `window` apart, else 0.
 
@@ -381,6 +391,7 @@ def context_band(length: int, window: int) -> Float[Tensor, "{length} {length}"]
     return ((apart > 0) & (apart <= window)).float()
 
 
+@checked
 def walk_pairs(
     walks: Int[Tensor, "walks P"], window: int
 ) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
@@ -393,15 +404,20 @@ def walk_pairs(
     Returns:
         (pairs,) centres and (pairs,) contexts; empty for walks of one node.
 
+    Raises:
+        ValueError: for a window below 1.
+
     Examples:
         >>> centres, contexts = walk_pairs(torch.tensor([[5, 6, 7]]), window=1)
         >>> list(zip(centres.tolist(), contexts.tolist()))
         [(5, 6), (6, 7), (6, 5), (7, 6)]
     """
+    within("window", window, 1)
     centres, contexts = [], []
     for offset in range(1, min(window, walks.shape[1] - 1) + 1):
         early, late = walks[:, :-offset].reshape(-1), walks[:, offset:].reshape(-1)
-        early, late = early[late >= 0], late[late >= 0]
+        real = (early >= 0) & (late >= 0)
+        early, late = early[real], late[real]
         centres += [early, late]
         contexts += [late, early]
     if not centres:
@@ -492,6 +508,16 @@ class _Block:
         places = torch.cat([self.contexts.reshape(-1), self.negatives.reshape(-1)])
         descend(
             g, places, torch.cat([by_g, by_n]), torch.cat([of_g, of_n]), rate, reach
+        )
+
+
+def _check_numbers(name: str, numbers: Tensor, count: int, lowest: int = 0) -> None:
+    """Refuse numbers outside lowest ... count - 1."""
+    low, high = (int(end) for end in numbers.aminmax())
+    if not lowest <= low <= high < count:
+        raise ValueError(
+            f"{name} must hold numbers from {lowest} to {count - 1}, "
+            f"not {low} to {high}"
         )
 
 

@@ -52,6 +52,7 @@ def walk_starts(
     Raises:
         ValueError: for a negative number of rounds.
     """
+    within("num_nodes", num_nodes, 0)
     within("per_node", per_node, 0)
     rounds = [torch.randperm(num_nodes, generator=generator) for _ in range(per_node)]
     return torch.cat(rounds) if rounds else torch.empty(0, dtype=torch.long)
@@ -318,6 +319,7 @@ class Walker:
         return take(self.target, edge), edge
 
 
+@checked
 def parked(walks: Int[Tensor, "*walks nodes"]) -> Int[Tensor, "*walks nodes"]:
     """Return the walks with their last node in all places after their end.
 

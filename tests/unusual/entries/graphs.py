@@ -227,6 +227,7 @@ ENTRIES = [
             "graph: no nodes": lambda r, e: r.shape == (2, 0),
             "graph: no edges": lambda r, e: r.shape == (2, 0),
             "graph: without y": usual,
+            "graph: weighted": lambda r, e: r.shape == e.shape,
             "share: 0": lambda r, e: same(r, club().edge_index),
         },
     ),

@@ -7,9 +7,11 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
+from src.common.checks import checked, within
 from src.common.graphs.graph import Graph, expect_undirected
 
 
+@checked
 def laplacian_vectors(
     graph: Graph, dimension: int, generator: torch.Generator
 ) -> Float[Tensor, "nodes dim"]:
@@ -39,6 +41,7 @@ def laplacian_vectors(
         [True, True, True, False, False, False]
     """
     expect_undirected(graph, edges=True)
+    within("dimension", dimension, 1)
     matrix = _matrix(graph)
     degree = matrix.sum(axis=1)
     scale = 1 / np.sqrt(np.where(degree > 0, degree, 1.0))
@@ -46,6 +49,7 @@ def laplacian_vectors(
     return _leading(scaled, dimension + 1, generator)[:, 1:]
 
 
+@checked
 def modularity_vectors(
     graph: Graph, dimension: int, generator: torch.Generator
 ) -> Float[Tensor, "nodes dim"]:
@@ -94,6 +98,7 @@ def _leading(
     operator, count: int, generator: torch.Generator
 ) -> Float[Tensor, "nodes dim"]:
     nodes = operator.shape[0]
+    within("dimension", count, 1)
     if count >= nodes:
         raise ValueError(
             f"{nodes} nodes have fewer than {count} eigenvectors: lower the dimension"
