@@ -7,6 +7,8 @@ STAMP  := $(VENV)/.ready-$(shell cat requirements.txt constraints.txt pyproject.
 RUN    := $(VENV)/bin/python -m src.book
 # Snakemake for clusters (workflow/) has an environment of its own: it leaves the book's pins alone.
 WORKFLOW := .venv-workflow
+# What plants mistakes (tests/mutation) has one too.
+MUTATE := .venv-mutate
 PROFILE ?= cpu
 # What is given on the command line reaches the commands through the environment: neither make nor
 # the shell reads it as words of their own.
@@ -16,11 +18,15 @@ override SEEDS := $(value SEEDS)
 override PART := $(value PART)
 override PAPER := $(value PAPER)
 override REPOSITORY := $(value REPOSITORY)
-export CHAPTER PROFILE SEEDS PART PAPER REPOSITORY
+override MODULE := $(value MODULE)
+override TESTS := $(value TESTS)
+override JOBS := $(value JOBS)
+override COUNT := $(value COUNT)
+export CHAPTER PROFILE SEEDS PART PAPER REPOSITORY MODULE TESTS JOBS COUNT
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint site accept results drift bench times check new configure lock audit workflow clean
+.PHONY: help book test lint site accept results drift bench mutate times check new configure lock audit workflow clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +59,10 @@ bench: $(STAMP)  ## measure the timing claims and write them to the ledger
 	@for b in benchmarks/[a-z]*.py; do \
 	  $(VENV)/bin/python -m "benchmarks.$$(basename "$$b" .py)" || exit 1; done
 
+mutate: $(STAMP) $(MUTATE)/.ready  ## plant small mistakes, list those no test notices (MODULE=src/..., TESTS=, COUNT=40, JOBS=2)
+	@set -f; $(VENV)/bin/python -m tests.mutation --tests="$$TESTS" $${COUNT:+--count="$$COUNT"} \
+	  $${JOBS:+--jobs="$$JOBS"} -- $$MODULE
+
 times: $(STAMP)  ## where the last runs' time went: start-up, imports, compute, rendering
 	@$(RUN) times
 
@@ -75,6 +85,11 @@ workflow: $(STAMP)  ## set up Snakemake in an environment of its own, for cluste
 	@$(VENV)/bin/python -m venv $(WORKFLOW)
 	@$(WORKFLOW)/bin/python -m pip install -q --disable-pip-version-check -r requirements-workflow.txt
 	@echo "Snakemake $$($(WORKFLOW)/bin/snakemake --version) is ready: $(WORKFLOW)/bin/snakemake"
+
+$(MUTATE)/.ready: requirements-mutate.txt | $(STAMP)
+	@$(VENV)/bin/python -m venv --clear $(MUTATE)
+	@$(MUTATE)/bin/python -m pip install -q --disable-pip-version-check -r requirements-mutate.txt
+	@touch $@
 
 clean:  ## remove everything that was built (the environment stays)
 	rm -rf _build
