@@ -29,6 +29,11 @@ def comparisons(part, methods):
     return pytest.mark.parametrize(("method", "stored"), cases, ids=names)
 
 
+def at_each(times, name, values):
+    """Outputs that are compared time by time, because their sizes differ by orders."""
+    return {f"{name} at {t}": value for t, value in zip(times, values, strict=True)}
+
+
 def difference(found, expected):
     """The largest difference of two arrays over the largest entry of the second."""
     found, expected = np.asarray(found, float), np.asarray(expected, float)

@@ -18,7 +18,7 @@ from src.diffusion.fractional.noise import (
 )
 from src.diffusion.fractional.process import FractionalProcess
 from src.diffusion.fractional.sampling import grid_of
-from tests.fidelity.stored import agree, comparisons
+from tests.fidelity.stored import agree, at_each, comparisons
 
 
 def double(values):
@@ -44,13 +44,21 @@ def process_of(kind, count, hurst, jitter):
 def law(times, **about):
     process = process_of(**about)
     eye = torch.eye(1 + process.count, dtype=torch.float64)
+    # u = X - alpha.Y, of states that are the unit vectors.
+    alpha = [-process.observe(eye, t)[1:] for t in times]
+    covariance = [process.covariance(t) for t in times]
+    deviations = [each.diagonal().sqrt() for each in covariance]
+    correlations = [
+        each / torch.outer(std, std) for each, std in zip(covariance, deviations, strict=True)
+    ]
     return {
         "weights": process.weights,
         "mean": torch.stack([process.mean(t) for t in times]),
-        "covariance": torch.stack([process.covariance(t) for t in times]),
-        # u = X - alpha.Y, of states that are the unit vectors.
-        "alpha": torch.stack([-process.observe(eye, t)[1:] for t in times]),
-        "std": torch.stack([process.std(t) for t in times]),
+        **at_each(times, "deviation of X", [each[0] for each in deviations]),
+        **at_each(times, "deviations of Y", [each[1:] for each in deviations]),
+        **at_each(times, "correlations", correlations),
+        **at_each(times, "alpha", alpha),
+        **at_each(times, "std", [process.std(t) for t in times]),
     }
 
 
