@@ -42,10 +42,11 @@ def difference(found, expected):
     return float(away / (np.abs(expected).max(initial=0) or 1))
 
 
-def agree(method, stored):
-    """Check that a method gives the stored outputs for the stored inputs."""
+def agree(method, stored, *departures):
+    """Check that a method gives the stored outputs, but for departures that are documented."""
     found = method(**stored["inputs"])
-    assert set(found) == set(stored["outputs"])
-    for name, expected in stored["outputs"].items():
-        away = difference(found[name], expected)
+    expected = {k: v for k, v in stored["outputs"].items() if k not in departures}
+    assert set(found) == set(expected)
+    for name, values in expected.items():
+        away = difference(found[name], values)
         assert away <= stored["tolerance"], f"{name} of {stored['source']}: {away:.1e}"
