@@ -326,7 +326,11 @@ class GaussianMixture:
     def _column(self, values: Time) -> Tensor:
         """Return one number per image as a column, or one number for all."""
         values = torch.as_tensor(values, dtype=torch.float64)
-        if not bool(((values >= 0) & values.isfinite()).all()):
+        if not values.dim():
+            right = 0 <= values.item() < math.inf
+        else:
+            right = bool(((values >= 0) & values.isfinite()).all())
+        if not right:
             raise ValueError(
                 f"mean and std of a process are at least 0 and finite, not {values}"
             )

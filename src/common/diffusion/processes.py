@@ -46,12 +46,19 @@ def as_time(t: Time) -> Tensor:
             the processor would wait for them at every step.
     """
     times = torch.as_tensor(t, dtype=torch.float64)
-    if times.device.type == "cpu" and not bool(((times >= 0) & (times <= 1)).all()):
+    if times.device.type == "cpu" and not _within(times):
         raise ValueError(
             f"times lie in [0, 1], not {times.tolist()}: divide steps by their number "
             "(often 1000)"
         )
     return times
+
+
+def _within(times: Tensor) -> bool:
+    """Return whether times lie in [0, 1]; samplers ask it of one time at every step."""
+    if not times.dim():
+        return 0 <= times.item() <= 1
+    return bool(((times >= 0) & (times <= 1)).all())
 
 
 def per_image(value: Tensor, like: Tensor) -> Tensor:
