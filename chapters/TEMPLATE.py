@@ -29,6 +29,7 @@ import torch
 from src.book import show, start
 from src.book.chapter.figures import COLOURS
 from src.common.training.streams import stream
+from src.PART.CHAPTER.experiments import mean_squared_error
 from src.PART.CHAPTER.MODULE import antithetic_mean, plain_mean
 
 # The only place where the profiles differ.
@@ -45,20 +46,11 @@ run = start("PART/CHAPTER", profile=profile, seed=seed, sizes=SIZES)
 # right, a point that gives a value too high has a mirror image that gives one too low. Using both
 # cancels much of the error, and costs the same two evaluations. The figure shows how much.
 
-
 # %%
-def mean_squared_error(estimator, evaluations, number):
-    """Mean squared error of an estimator of the average of exp on [0, 1], over many repeats."""
-    generator = stream(run.seed, "draws", number)
-    estimates = torch.stack(
-        [estimator(torch.exp, evaluations, generator) for _ in range(run.sizes.repeats)]
-    )
-    return float(((estimates - (torch.e - 1)) ** 2).mean())
-
-
 curves = {
     estimator.__name__: [
-        mean_squared_error(estimator, n, n) for n in run.sizes.evaluations
+        mean_squared_error(estimator, run.seed, n, run.sizes.repeats)
+        for n in run.sizes.evaluations
     ]
     for estimator in (plain_mean, antithetic_mean)
 }
@@ -129,10 +121,13 @@ run.measure("PAPER", "C2", linear)
 # The same number of evaluations for both, on several independent seeds; one row per seed.
 
 # %%
-n = max(run.sizes.evaluations)
+work = {"evaluations": max(run.sizes.evaluations), "repeats": run.sizes.repeats}
 rows = [
-    (mean_squared_error(plain_mean, n, s), mean_squared_error(antithetic_mean, n, s))
-    for s in range(run.sizes.seeds)
+    [
+        mean_squared_error(m, 100 * run.seed + i, **work)
+        for m in (plain_mean, antithetic_mean)
+    ]
+    for i in range(run.sizes.seeds)
 ]
 run.measure("PAPER", "C1", rows)
 

@@ -6,12 +6,20 @@ import torch
 
 from src.common.graphs.graph import Graph
 from src.common.graphs.link_prediction import LinkSplit
+from src.network_embedding.random_walks import comparison
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings
 from src.network_embedding.random_walks.experiments import (
+    core,
+    deepwalk,
     fastrp,
+    line,
+    musae,
     node2vec,
+    orbits,
+    restore,
 )
 from src.network_embedding.random_walks.factorisation.fastrp import FastRPSettings
+from src.network_embedding.random_walks.line import LineSettings
 from src.network_embedding.random_walks.skip_gram import SkipGramSettings
 from tests.leaks.suite import Experiment, Noise, all_but, noisy_labels, suite
 
@@ -61,8 +69,38 @@ def links(module: str, source: str, scores, chosen=lambda result: None, watch=()
     )
 
 
+def in_first(spoil):
+    """The same noise, where the source gives a graph and something else."""
+
+    def spoilt(found, calls, generator):
+        return (spoil(found[0], calls, generator), *found[1:])
+
+    return spoilt
+
+
+def kept_for_the_test(calls: list, graph: Graph) -> torch.Tensor:
+    """The nodes that the first call of `divide` keeps for the test."""
+    return calls[0][0]
+
+
 SETTINGS = {"source": HUBS, "settings": WALKS}
+MUSAE = {"dimension": 12, "pairs": 10_000, "epochs": 2}
+LINE = LineSettings(dimension=16, edges=40_000, learning_rate=0.1, block=128)
 EXPERIMENTS = [
+    # --- DeepWalk ---
+    Experiment(
+        deepwalk.few_labels,
+        SETTINGS | {"shares": [0.5]},
+        parts=3,
+        widths=[16],
+    ),
+    Experiment(deepwalk.online, SETTINGS | {"share": 0.5}, parts=3, widths=[16]),
+    Experiment(deepwalk.two_softmaxes, SETTINGS | {"share": 0.5}, parts=3, widths=[16]),
+    Experiment(
+        deepwalk.rank_slopes,
+        {"nodes": 100, "links": 2, "walks": 2, "steps": 5},
+        fixed=[r"(degree|frequency)/\d+"],
+    ),
     # --- node2vec ---
     Experiment(
         node2vec.chosen_on_labels,
@@ -89,6 +127,18 @@ EXPERIMENTS = [
             ["node2vec"],
         ),
     ),
+    # --- LINE ---
+    Experiment(
+        line.objectives,
+        {"spread": 1.0, "settings": replace(LINE, edges=500), "rates": [0.05]},
+    ),
+    Experiment(
+        line.classification,
+        {"name": HUBS, "dimension": 16, "settings": LINE, "share": 0.5},
+        noise=labels("line", lambda result: [result["second order"], result["both"]]),
+        parts=1,
+        widths=[16],
+    ),
     # --- FastRP ---
     Experiment(
         fastrp.classification,
@@ -103,6 +153,83 @@ EXPERIMENTS = [
         noise=labels("fastrp", lambda result: [result]),
     ),
     Experiment(fastrp.identity_error, {"name": HUBS, "settings": FastRPSettings(dimension=4)}),
+    # --- MUSAE ---
+    Experiment(
+        musae.compare,
+        MUSAE | {"name": HUBS, "share": 0.5},
+        noise=labels(
+            "musae",
+            lambda result: [result["MUSAE"], result["AE"]],
+            source=f"{ROOM}.musae:attributed_graph",
+            spoil=in_first(noisy_labels(lambda calls, graph: all_but(calls[0], graph))),
+        ),
+        parts=1,
+    ),
+    Experiment(
+        musae.factorisation,
+        {"nodes": 30, "pairs": 2_000, "epochs": 1},
+    ),
+    Experiment(musae.transfer, {"nodes": 80} | MUSAE),
+    Experiment(musae.mixing, {"balance": 0.5, "nodes": 60, "pairs": 2_000, "epochs": 1}),
+    # --- cores ---
+    Experiment(
+        core.comparison,
+        {"name": core.DENSE_CORE, "settings": WALKS, "hidden": 0.3},
+        fixed=["core k", ".* pairs"],
+        noise=links(
+            "core",
+            "core_graph",
+            lambda result: [v for k, v in result.items() if k.endswith("AUC")],
+            lambda result: {k: v for k, v in result.items() if not k.endswith("AUC")},
+            ["embed_from", "embed_core"],
+        ),
+    ),
+    Experiment(
+        core.over_cores,
+        {"name": core.DENSE_CORE, "settings": WALKS, "hidden": 0.3, "cores": [2, 4]},
+        fixed=["./k", "0/pairs"],
+        noise=links(
+            "core",
+            "core_graph",
+            lambda result: [row["AUC"] for row in result],
+            lambda result: [(row["k"], row["pairs"]) for row in result],
+            ["embed_core"],
+        ),
+    ),
+    # --- orbits ---
+    Experiment(orbits.unexplained_shares, {"source": orbits.ROLES}),
+    Experiment(
+        orbits.label_scores,
+        {"source": orbits.ROLES, "dimension": 4, "repeats": 2},
+        fixed=["chosen/.*/.", "validation/.*"],
+        noise=Noise(
+            source=f"{ROOM}.orbits:orbit_graph",
+            splits=[f"{ROOM}.orbits:divide"],
+            spoil=noisy_labels(kept_for_the_test),
+            scores=lambda result: [result["chosen"]["orbit adjacencies"][1]],
+            chance=0.6,
+            chosen=lambda r: (r["validation"], {k: v[0] for k, v in r["chosen"].items()}),
+        ),
+    ),
+    # --- reconstruction ---
+    Experiment(
+        restore.rebuild,
+        {"source": restore.BLOCKS, "method": "DeepWalk", "dimension": 8},
+    ),
+    # --- all methods ---
+    Experiment(
+        comparison.communities_and_roles,
+        {"method": "DeepWalk"},
+        fixed=["communities"],
+        noise=Noise(
+            source=f"{comparison.__name__}:role_graph",
+            splits=[SPLIT],
+            spoil=in_first(noisy_labels(lambda calls, graph: all_but(calls[0], graph))),
+            scores=lambda result: [result["communities"]],
+            chance=0.5,
+        ),
+        parts=2,  # of communities and of roles
+    ),
 ]
 HOME = "src.network_embedding.random_walks"
 HELPERS = {

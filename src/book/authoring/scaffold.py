@@ -37,7 +37,13 @@ def new(part: str, chapter: str, paper: str | None = None) -> list[Path]:
         raise BookError(f"paper {wrong[0]!r}: use lower-case words joined by hyphens")
     papers = [_names(part, chapter, name, alone=len(names) == 1) for name in names]
     root = paths.root()
-    texts = {root / f"chapters/{part}/{chapter}.py": _page(papers)}
+    texts = {
+        root / f"chapters/{part}/{chapter}.py": _page(papers),
+        root / f"src/{part}/{chapter}/experiments.py": _fill(
+            _TEMPLATES / "experiments.py", papers[0]
+        ),
+        root / f"tests/leaks/test_{chapter}.py": _leaks(papers),
+    }
     for words in papers:
         module = words["MODULE"]
         texts |= {
@@ -77,9 +83,18 @@ def _page(papers: list[dict[str, str]]) -> str:
     papers = [words | {"TITLE": words["TITLE"].replace("<", "\\<")} for words in papers]
     if len(papers) == 1:
         return _fill(paths.chapters_dir() / "TEMPLATE.py", papers[0])
-    text = _read(_TEMPLATES / "topic.py")
-    front, rest = text.split("# SECTION BEGINS\n")
-    section, end = rest.split("# SECTION ENDS\n")
+    return _repeated(_read(_TEMPLATES / "topic.py"), "# SECTION", papers)
+
+
+def _leaks(papers: list[dict[str, str]]) -> str:
+    """Return the chapter's file of the leak suite, with a line for each paper's experiment."""
+    return _repeated(_read(_TEMPLATES / "leaks.py"), "    # LINE", papers)
+
+
+def _repeated(text: str, mark: str, papers: list[dict[str, str]]) -> str:
+    """Return a template with what lies between its two marks once for each paper."""
+    front, rest = text.split(f"{mark} BEGINS\n")
+    section, end = rest.split(f"{mark} ENDS\n")
     first = papers[0] | {"MODULES": ", ".join(sorted(words["MODULE"] for words in papers))}
     return "".join(
         [_replace(front, first), *(_replace(section, p) for p in papers), _replace(end, first)]

@@ -28,6 +28,7 @@ from jaxtyping import Float, Int
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from src.common.checks import checked
 from src.common.diffusion.processes import Process, Score, Time, per_image
 from src.common.training.loop import TrainingCurve, TrainingSettings, train
 
@@ -50,6 +51,7 @@ class Images(NamedTuple):
 # --- what a network's output means ----------------------------------------------------
 
 
+@checked
 def predicted_noise(
     network: nn.Module,
     process: Process,
@@ -302,6 +304,7 @@ def train_denoiser(
     return curve
 
 
+@checked
 def image_batches(
     data: Images, size: int, generator: torch.Generator
 ) -> Iterator[Images]:

@@ -17,7 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.common.diffusion.processes import Process, Score, Time, as_time
+from src.common.checks import checked
+from src.common.diffusion.processes import Process, Score, Time
 
 Images = Float[Tensor, "batch dim"]
 
@@ -48,6 +49,7 @@ class GaussianMixture:
         tensor([[0.5000, 0.5000]])
     """
 
+    @checked
     def __init__(
         self,
         weights: Float[Tensor, " components"],
@@ -76,6 +78,7 @@ class GaussianMixture:
         self._rotated = self._turn(self.means - self._centre)
 
     @classmethod
+    @checked
     def isotropic(
         cls,
         means: Float[Tensor, "components dim"],
@@ -110,6 +113,7 @@ class GaussianMixture:
         away = self.means - self.expectation()
         return self.covariance + away.T @ (self.weights[:, None] * away)
 
+    @checked
     def sample(
         self, count: int, generator: torch.Generator
     ) -> Float[Tensor, "count dim"]:
@@ -130,6 +134,7 @@ class GaussianMixture:
 
     # --- the noisy images -------------------------------------------------------------
 
+    @checked
     def log_density(
         self, u: Images, mean: Time = 1.0, std: Time = 0.0
     ) -> Float[Tensor, " batch"]:
@@ -151,6 +156,7 @@ class GaussianMixture:
         constant = 0.5 * u.shape[1] * math.log(2 * math.pi)
         return (self._logits(seen).logsumexp(1) - 0.5 * squares - constant).to(u.dtype)
 
+    @checked
     def responsibilities(
         self, u: Images, mean: Time = 1.0, std: Time = 0.0
     ) -> Float[Tensor, "batch components"]:
@@ -163,6 +169,7 @@ class GaussianMixture:
         """
         return self._logits(self._seen(u, mean, std)).softmax(1).to(u.dtype)
 
+    @checked
     def score(self, u: Images, mean: Time = 1.0, std: Time = 0.0) -> Images:
         """Return the gradient of `log_density` at each u; errors as there.
 
@@ -176,6 +183,7 @@ class GaussianMixture:
         score = (seen.scale * expected - seen.centred) / seen.variances
         return self._turn_back(score).to(u.dtype)
 
+    @checked
     def denoised(self, u: Images, mean: Time, std: Time) -> Images:
         """Return E[x_0 | u], also where std = 0; errors as for `log_density`.
 
@@ -189,6 +197,7 @@ class GaussianMixture:
         mixed = seen.noise * expected + seen.scale * self._variances * seen.centred
         return (self._turn_back(mixed / seen.variances) + self._centre).to(u.dtype)
 
+    @checked
     def covariance_given(
         self, u: Images, mean: Time, std: Time
     ) -> Float[Tensor, "batch dim dim"]:
@@ -228,6 +237,7 @@ class GaussianMixture:
 
     # --- given an observation ---------------------------------------------------------
 
+    @checked
     def posterior(
         self, matrix: Float[Tensor, "rows dim"], y: Float[Tensor, " rows"], sigma: float
     ) -> "GaussianMixture":
@@ -304,14 +314,27 @@ class GaussianMixture:
 
     def _seen(self, u: Images, mean: Time, std: Time) -> "_Seen":
         """Express noisy images in the eigenvectors' basis, seen from the middle."""
-        scale = as_time(mean).to(self.means.device).reshape(-1, 1)
-        noise = as_time(std).to(self.means.device).reshape(-1, 1) ** 2
+        scale = self._column(mean)
+        noise = self._column(std) ** 2
         variances = scale**2 * self._variances + noise
         if not bool((variances > 0).all()):
             raise ValueError("the covariance is singular: a density needs std > 0")
         return _Seen(
             self._turn(u.double() - scale * self._centre), scale, noise, variances
         )
+
+    def _column(self, values: Time) -> Tensor:
+        """Return one number per image as a column, or one number for all."""
+        values = torch.as_tensor(values, dtype=torch.float64)
+        if not values.dim():
+            right = 0 <= values.item() < math.inf
+        else:
+            right = bool(((values >= 0) & values.isfinite()).all())
+        if not right:
+            raise ValueError(
+                f"mean and std of a process are at least 0 and finite, not {values}"
+            )
+        return values.to(self.means.device).reshape(-1, 1)
 
     def _logits(self, seen: "_Seen") -> Float[Tensor, "batch components"]:
         """Return the log-probabilities of the components, up to a number for each u."""

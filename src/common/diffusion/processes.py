@@ -27,6 +27,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from src.common.checks import floating
+
 Score = Callable[[Tensor, Tensor], Tensor]
 """score(u, t): the gradient of log p_t at the noisy images u; t is () or (batch,)."""
 
@@ -38,8 +40,25 @@ def as_time(t: Time) -> Tensor:
 
     Args:
         t: one time, or several.
+
+    Raises:
+        ValueError: for times outside [0, 1]. Times on a GPU are not looked at, because
+            the processor would wait for them at every step.
     """
-    return torch.as_tensor(t, dtype=torch.float64)
+    times = torch.as_tensor(t, dtype=torch.float64)
+    if times.device.type == "cpu" and not _within(times):
+        raise ValueError(
+            f"times lie in [0, 1], not {times.tolist()}: divide steps by their number "
+            "(often 1000)"
+        )
+    return times
+
+
+def _within(times: Tensor) -> bool:
+    """Return whether times lie in [0, 1]; samplers ask it of one time at every step."""
+    if not times.dim():
+        return 0 <= times.item() <= 1
+    return bool(((times >= 0) & (times <= 1)).all())
 
 
 def per_image(value: Tensor, like: Tensor) -> Tensor:
@@ -51,11 +70,32 @@ def per_image(value: Tensor, like: Tensor) -> Tensor:
 
     Returns:
         () or (batch, 1, ..., 1), with the type and on the device of `like`.
+
+    Raises:
+        ValueError: for images that are not floating, or another number of values.
     """
+    floating("images", like)
+    if value.dim() > 1 or (value.dim() and len(value) not in (1, *like.shape[:1])):
+        raise ValueError(
+            f"need one number for all images or one for each of {tuple(like.shape)[:1]}"
+            f", not {tuple(value.shape)}"
+        )
     value = value.to(dtype=like.dtype, device=like.device)
     return (
         value.reshape(value.shape + (1,) * (like.dim() - 1)) if value.dim() else value
     )
+
+
+def _same_shape(**tensors: Tensor) -> None:
+    """Refuse tensors of different shapes, which would be broadcast in silence."""
+    (first, a), (second, b) = tensors.items()
+    floating(first, a)
+    floating(second, b)
+    if a.shape != b.shape:
+        raise ValueError(
+            f"{second} must have the shape of {first}, {tuple(a.shape)}, not "
+            f"{tuple(b.shape)}"
+        )
 
 
 class Process(ABC):
@@ -134,7 +174,11 @@ class Process(ABC):
             clean: images x_0.
             t: () or (batch,).
             noise: standard normal numbers in the shape of `clean`.
+
+        Raises:
+            ValueError: for noise of another shape, or as `per_image`.
         """
+        _same_shape(clean=clean, noise=noise)
         return self._times(self.mean(t), clean) + self._times(self.std(t), noise)
 
     def denoised(self, observed: Tensor, score: Tensor, t: Time) -> Tensor:
@@ -144,7 +188,11 @@ class Process(ABC):
             observed: noisy images u_t (batch, ...).
             score: of the law of u_t, at `observed`.
             t: () or (batch,).
+
+        Raises:
+            ValueError: for a score of another shape, or as `per_image`.
         """
+        _same_shape(observed=observed, score=score)
         return (observed + self._times(self.std(t) ** 2, score)) / per_image(
             self.mean(t), observed
         )

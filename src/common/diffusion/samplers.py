@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from src.common.checks import checked, floating
 from src.common.diffusion.processes import Process, Score
 
 Grid = Float[Tensor, " times"]
@@ -29,6 +30,7 @@ AfterStep = Callable[[Tensor, Tensor], None]
 _Step = Callable[[Tensor, Tensor, Tensor, bool], Tensor]
 
 
+@checked
 def time_grid(
     steps: int, first: float = 1.0, last: float = 0.0, floor: float | None = None
 ) -> Grid:
@@ -44,7 +46,8 @@ def time_grid(
         floor: the time before the last step; None for equal steps.
 
     Raises:
-        ValueError: too few steps, or times that do not descend.
+        ValueError: too few steps, or times that do not descend from at most 1 to at
+            least 0.
 
     Examples:
         >>> time_grid(4).tolist()
@@ -61,6 +64,7 @@ def time_grid(
     return _checked(torch.cat((regular, regular.new_tensor([last]))))
 
 
+@checked
 def euler_maruyama(
     process: Process,
     score: Score,
@@ -86,7 +90,8 @@ def euler_maruyama(
         Images (batch, ...).
 
     Raises:
-        ValueError: times that do not descend.
+        ValueError: times that do not descend within [0, 1], or a score of another shape
+            than the noisy image.
     """
 
     def step(state: Tensor, t: Tensor, earlier: Tensor, last: bool) -> Tensor:
@@ -97,6 +102,7 @@ def euler_maruyama(
     return _walk(process, state, grid, step, after_step)
 
 
+@checked
 def probability_flow(
     process: Process,
     score: Score,
@@ -122,7 +128,8 @@ def probability_flow(
         Images (batch, ...).
 
     Raises:
-        ValueError: times that do not descend, an unknown method.
+        ValueError: times that do not descend within [0, 1], a score of another shape
+            than the noisy image, or an unknown method.
     """
     if method not in ("heun", "euler"):
         raise ValueError(f"method must be 'heun' or 'euler', not {method!r}")
@@ -140,6 +147,7 @@ def probability_flow(
     return _walk(process, state, grid, step, after_step)
 
 
+@checked
 def ancestral(
     process: Process,
     score: Score,
@@ -167,7 +175,8 @@ def ancestral(
         Images (batch, ...).
 
     Raises:
-        ValueError: times that do not descend.
+        ValueError: times that do not descend within [0, 1], or a score of another shape
+            than the noisy image.
 
     Examples:
         >>> from src.common.diffusion.gaussian_mixture import GaussianMixture
@@ -182,11 +191,31 @@ def ancestral(
 
     def step(state: Tensor, t: Tensor, earlier: Tensor, last: bool) -> Tensor:
         observed = process.observe(state, t)
-        denoised = process.denoised(observed, score(observed, t), t)
+        denoised = process.denoised(observed, score_at(score, observed, t), t)
         noise = torch.zeros_like(state) if last else _noise(state, generator)
         return process.bridge(state, denoised, t, earlier, noise)
 
     return _walk(process, state, grid, step, after_step)
+
+
+def score_at(score: Score, observed: Tensor, t: Tensor) -> Tensor:
+    """Return the score of noisy images, which must have their shape.
+
+    Args:
+        score: called (noisy images, time).
+        observed: noisy images (batch, ...).
+        t: their time.
+
+    Raises:
+        ValueError: for another shape, which would be broadcast in silence.
+    """
+    found = score(observed, t)
+    if found.shape != observed.shape:
+        raise ValueError(
+            f"the score must have the shape of the noisy images, "
+            f"{tuple(observed.shape)}, not {tuple(found.shape)}"
+        )
+    return found
 
 
 def _reverse_step(
@@ -211,7 +240,8 @@ def _velocity(
     process: Process, score: Score, state: Tensor, t: Tensor, share: float
 ) -> Tensor:
     """Return F Z - share G G^T s: G has one column per pixel, so G^T s comes first."""
-    of_state = process.state_score(score(process.observe(state, t), t), state, t)
+    of_image = score_at(score, process.observe(state, t), t)
+    of_state = process.state_score(of_image, state, t)
     pull = process.spread(process.gather(of_state, t), t)
     return process.drift(state, t) - share * pull
 
@@ -231,7 +261,8 @@ def _walk(
     after_step: AfterStep | None,
 ) -> Tensor:
     """Take one step between neighbouring times; return the image in the last state."""
-    times = _checked(grid.to(device="cpu", dtype=torch.float64))
+    floating("state", state)
+    times = descending(grid.to(device="cpu", dtype=torch.float64))
     final = len(times) - 2
     with torch.no_grad():
         for k in range(final + 1):
@@ -242,7 +273,27 @@ def _walk(
 
 
 def _checked(grid: Grid) -> Grid:
-    """Return the grid if its times descend."""
+    """Return the grid if its times descend within [0, 1]."""
+    if not 0 <= float(grid.min()) <= float(grid.max()) <= 1:
+        raise ValueError(
+            f"the times of a grid lie in [0, 1], not {grid.tolist()}: divide steps by "
+            "their number (often 1000)"
+        )
+    return descending(grid)
+
+
+def descending(grid: Grid) -> Grid:
+    """Return the grid if its times descend.
+
+    They may end below 0: no score is evaluated at the last time, and some published
+    samplers step beyond 0. A process refuses all other times outside [0, 1].
+
+    Args:
+        grid: (steps + 1,) times.
+
+    Raises:
+        ValueError: for times that do not descend, or fewer than two.
+    """
     if len(grid) < 2 or not bool((grid[1:] < grid[:-1]).all()):
         raise ValueError(f"the times of a grid must descend, not {grid.tolist()}")
     return grid

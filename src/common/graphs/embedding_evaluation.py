@@ -1,8 +1,13 @@
 """Judge node vectors by the labels that a linear classifier reads from them.
 
-The protocol of DeepWalk (Perozzi, Al-Rfou, Skiena, KDD 2014, section 5), which most
-embedding papers share: one-vs-rest logistic regression on the vectors of some nodes, F1
-scores on the others.
+The protocol is that of DeepWalk (Perozzi, Al-Rfou, Skiena, KDD 2014, section 5), which
+most embedding papers share, but for one step: one-vs-rest logistic regression on the
+vectors of some nodes, F1 scores on the others, a test node being given as many labels
+as it has. DeepWalk's released program fits the vectors as they are; here every column
+is standardised first, so that a method's scale does not set the classifier's penalty.
+That step is not innocent. On the protein network with 10 % of the labels it lowers
+DeepWalk's micro-F1 from 0.176 to 0.135 and raises that of Laplacian eigenvectors, whose
+columns are tiny, from 0.074 to 0.166.
 """
 
 from dataclasses import dataclass
@@ -12,6 +17,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
+
+from src.common.checks import checked
 
 _ITERATIONS = 1_000
 
@@ -30,6 +37,7 @@ class Scores:
     macro: float
 
 
+@checked
 def classify(
     vectors: Float[Tensor, "nodes dim"],
     y: Shaped[Tensor, " nodes *labels"],
@@ -70,6 +78,7 @@ def classify(
     return classify_on(vectors[train], y[train], vectors[test], y[test])
 
 
+@checked
 def classify_on(
     train_vectors: Float[Tensor, "train dim"],
     train_y: Shaped[Tensor, " train *labels"],
@@ -78,9 +87,9 @@ def classify_on(
 ) -> Scores:
     """Train a classifier on some nodes and return its scores on others.
 
-    A test node is given as many labels as it has (DeepWalk's protocol): those with the
-    highest scores; with classes this is the best one. The classifiers of the labels are
-    fitted independently.
+    A test node is given as many labels as it has, as in DeepWalk's protocol: those with
+    the highest scores; with classes this is the best one. The classifiers of the labels
+    are fitted independently.
 
     Args:
         train_vectors: of the training nodes; every column is standardised with their
@@ -99,18 +108,16 @@ def classify_on(
     """
     if not len(train_y) or not len(test_y):
         raise ValueError("need at least one node to train on and one to test")
-    if train_y.dim() == 1:
-        labels = int(torch.cat([train_y, test_y]).max()) + 1
-        train_table, test_table = (
-            _label_table(train_y, labels),
-            _label_table(test_y, labels),
-        )
+    if train_y.dim() == 1 == test_y.dim():
+        both = _label_table(torch.cat([train_y, test_y]))
+        train_table, test_table = both.split([len(train_y), len(test_y)])
     else:
         train_table, test_table = _label_table(train_y), _label_table(test_y)
     scores = one_vs_rest(train_vectors, train_table, test_vectors)
     return f1_scores(top_labels(scores, test_table.sum(dim=1)), test_table)
 
 
+@checked
 def one_vs_rest(
     train_vectors: Float[Tensor, "train dim"],
     train_table: Bool[Tensor, "train labels"],
@@ -141,6 +148,7 @@ def one_vs_rest(
     return torch.from_numpy(scores)
 
 
+@checked
 def standardise(
     train: Float[Tensor, "train dim"], test: Float[Tensor, "test dim"]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -167,6 +175,7 @@ def standardise(
     return ((train - mean) / deviation).numpy(), ((test - mean) / deviation).numpy()
 
 
+@checked
 def top_labels(
     scores: Float[Tensor, "nodes labels"], counts: Int[Tensor, " nodes"]
 ) -> Bool[Tensor, "nodes labels"]:
@@ -181,6 +190,7 @@ def top_labels(
     return torch.zeros_like(chosen).scatter_(1, order, chosen)
 
 
+@checked
 def f1_scores(
     predicted: Bool[Tensor, "nodes labels"], truth: Bool[Tensor, "nodes labels"]
 ) -> Scores:
@@ -194,7 +204,12 @@ def f1_scores(
         >>> truth = torch.tensor([[True, False], [False, True]])
         >>> f1_scores(truth.flip(0), truth)
         Scores(micro=0.0, macro=0.0)
+
+    Raises:
+        ValueError: if no node has a label.
     """
+    if not bool(truth.any()):
+        raise ValueError("no node has a label, so there is no F1 score")
     hits = (predicted & truth).sum(dim=0).double()
     sizes = predicted.sum(dim=0) + truth.sum(dim=0)
     present = truth.any(dim=0)
@@ -202,8 +217,8 @@ def f1_scores(
     return Scores(float(2 * hits.sum() / sizes.sum()), float(macro))
 
 
-def _label_table(y: Tensor, labels: int | None = None) -> Bool[Tensor, "nodes labels"]:
-    """Return labels of either form as booleans (nodes, labels)."""
+def _label_table(y: Tensor) -> Bool[Tensor, "nodes labels"]:
+    """Return labels of either form as booleans, one column per class that occurs."""
     if y.dim() == 2 and y.dtype == torch.bool:
         return y
     if y.dim() != 1 or y.is_floating_point() or y.dtype == torch.bool:
@@ -213,8 +228,7 @@ def _label_table(y: Tensor, labels: int | None = None) -> Bool[Tensor, "nodes la
         )
     if len(y) and int(y.min()) < 0:
         raise ValueError("classes must be 0, 1, ...: leave nodes without a class out")
-    classes = int(y.max()) + 1 if labels is None else labels
-    return torch.nn.functional.one_hot(y.long(), classes).bool()
+    return torch.nn.functional.one_hot(y.unique(return_inverse=True)[1]).bool()
 
 
 def _split(

@@ -9,9 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from src.common.checks import checked
 from src.common.graphs.graph import Graph
 
 
+@checked
 def stochastic_block_model(
     sizes: tuple[int, ...],
     inside: float,
@@ -46,6 +48,8 @@ def stochastic_block_model(
         raise ValueError(
             f"edge probabilities must lie in [0, 1], not {inside} and {between}"
         )
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"need at least one block of one node, not sizes {sizes}")
     y = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
     nodes = len(y)
     weight = torch.ones(nodes) if propensity is None else propensity
@@ -62,6 +66,7 @@ def stochastic_block_model(
     return Graph.from_edges(torch.cat(pairs, dim=1), nodes, y=y)
 
 
+@checked
 def with_class_features(
     graph: Graph, dimension: int, noise: float, generator: torch.Generator
 ) -> Graph:
@@ -77,7 +82,7 @@ def with_class_features(
         ValueError: for a graph without classes.
     """
     if graph.y is None or graph.y.dim() != 1:
-        raise ValueError("need a graph with one class a node as y")
+        raise ValueError("need a graph with one class per node as y")
     classes = int(graph.y.max()) + 1
     means = torch.randn(classes, dimension, generator=generator)
     x = means[graph.y] + noise * torch.randn(
@@ -86,6 +91,7 @@ def with_class_features(
     return replace(graph, x=x)
 
 
+@checked
 def power_law_propensity(
     nodes: int, exponent: float, generator: torch.Generator
 ) -> Float[Tensor, " nodes"]:
@@ -108,6 +114,7 @@ def power_law_propensity(
     return values / values.mean()
 
 
+@checked
 def preferential_attachment(
     nodes: int, links: int, generator: torch.Generator
 ) -> Graph:
@@ -141,6 +148,7 @@ def preferential_attachment(
     return Graph.from_edges(ends[:filled].reshape(-1, 2).T, nodes)
 
 
+@checked
 def communities_of_roles(
     communities: int, hubs: int, members: int, leaves: int, generator: torch.Generator
 ) -> tuple[Graph, Int[Tensor, " nodes"]]:

@@ -15,8 +15,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from src.common.checks import boolean_mask
+
 if TYPE_CHECKING:
     import networkx
+
+MASKS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Graph:
         train: (nodes,) booleans, the training part of a split, or None.
         val: (nodes,) booleans, its validation part, or None.
         test: (nodes,) booleans, its test part, or None.
+        names: (nodes,) names of the nodes where they have some, or None.
 
     Examples:
         >>> path = Graph.from_edges(torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
@@ -54,6 +59,24 @@ class Graph:
     train: Tensor | None = None
     val: Tensor | None = None
     test: Tensor | None = None
+    names: tuple | None = None
+
+    def __post_init__(self) -> None:
+        """Reject parts that do not belong to these nodes.
+
+        Raises:
+            ValueError: for weights, features, classes, masks or names in another number
+                than the edges or nodes, and masks that are not boolean.
+        """
+        _check_edges(self.edge_index, self.edge_weight, self.num_nodes)
+        _check_rows("x", self.x, self.num_nodes)
+        if self.y is None or tuple(self.y.shape) != (1,):  # the class of a whole graph
+            _check_rows("y", self.y, self.num_nodes)
+        if self.names is not None and len(self.names) != self.num_nodes:
+            raise ValueError(f"{len(self.names)} names for {self.num_nodes} nodes")
+        for name in MASKS:
+            if (mask := getattr(self, name)) is not None:
+                boolean_mask(name, mask, (self.num_nodes,))
 
     @classmethod
     def from_edges(
@@ -77,13 +100,17 @@ class Graph:
             y: classes or labels of the nodes.
 
         Raises:
-            ValueError: for a node outside 0 ... num_nodes - 1, or a weight that is not
-                positive.
+            ValueError: for edges of another form, a node outside 0 ... num_nodes - 1,
+                or a weight that is not positive and finite.
         """
+        _check_edges(edges, edge_weight, num_nodes)
         if edges.numel() and not 0 <= int(edges.min()) <= int(edges.max()) < num_nodes:
-            raise ValueError(f"edges name nodes outside 0 ... {num_nodes - 1}")
-        if edge_weight is not None and not bool((edge_weight > 0).all()):
-            raise ValueError("edge weights must be positive")
+            raise ValueError(
+                f"edges name nodes outside 0 ... {num_nodes - 1}: raise num_nodes, or "
+                "number the nodes from 0"
+            )
+        if edge_weight is not None and not _positive(edge_weight):
+            raise ValueError("edge weights must be positive and finite")
         source, target = edges.long()
         keep = source != target
         source, target = source[keep], target[keep]
@@ -105,6 +132,8 @@ class Graph:
     ) -> "Graph":
         """Return a networkx graph; its nodes are numbered in its own order.
 
+        Their names are kept unless they are those numbers.
+
         Args:
             graph: directed or not; parallel edges are merged.
             weight: the edge attribute that holds the weights; None ignores weights.
@@ -121,22 +150,60 @@ class Graph:
                 float(value) for _, _, value in graph.edges(data=weight, default=1.0)
             ]
             weights = torch.tensor(values, dtype=torch.float)
-        return cls.from_edges(edges, len(number), weights, directed=graph.is_directed())
+        made = cls.from_edges(edges, len(number), weights, directed=graph.is_directed())
+        numbered = all(node == i for node, i in number.items())
+        return made if numbered else made.with_parts(names=tuple(number))
 
     def to_networkx(self) -> "networkx.Graph":
-        """Return the undirected networkx graph, weights in the attribute `weight`."""
+        """Return the networkx graph, weights in the attribute `weight`.
+
+        It is a DiGraph if an edge lacks its opposite; nodes have their names.
+        """
         import networkx
 
-        graph = networkx.Graph()
-        graph.add_nodes_from(range(self.num_nodes))
-        triples = zip(*self.edge_index.tolist(), self.weights.tolist(), strict=True)
-        graph.add_weighted_edges_from(triples)
+        names = range(self.num_nodes) if self.names is None else self.names
+        graph = networkx.Graph() if self.is_undirected else networkx.DiGraph()
+        graph.add_nodes_from(names)
+        ends = ([names[v] for v in side] for side in self.edge_index.tolist())
+        graph.add_weighted_edges_from(zip(*ends, self.weights.tolist(), strict=True))
         return graph
 
     @property
     def num_edges(self) -> int:
         """The number of stored directions: twice the edges of an undirected graph."""
         return self.edge_index.shape[1]
+
+    @cached_property
+    def is_undirected(self) -> bool:
+        """Whether every edge has its opposite, of the same weight."""
+        source, target = self.edge_index
+        forward = source * self.num_nodes + target
+        backward = target * self.num_nodes + source
+        order = backward.argsort()
+        if not torch.equal(forward.sort().values, backward[order]):
+            return False
+        weights = self.weights
+        return torch.equal(weights[forward.argsort()], weights[order])
+
+    def both_ways(self) -> "Graph":
+        """Return the undirected graph: every edge gets its opposite."""
+        made = Graph.from_edges(self.edge_index, self.num_nodes, self.edge_weight)
+        parts = {name: getattr(self, name) for name in ("x", "y", "names", *MASKS)}
+        return replace(made, **parts)
+
+    def with_parts(self, **parts: Tensor | tuple | None) -> "Graph":
+        """Return the graph with other features, classes, masks or names.
+
+        Args:
+            parts: any of x, y, train, val, test and names; None leaves one as it is.
+
+        Raises:
+            ValueError: for another number of rows than nodes, or masks of another form.
+        """
+        given = {name: part for name, part in parts.items() if part is not None}
+        if "names" in given:
+            given["names"] = tuple(given["names"])
+        return replace(self, **given)
 
     @property
     def weights(self) -> Float[Tensor, " edges"]:
@@ -161,21 +228,42 @@ class Graph:
         """Return the graph that these nodes induce, renumbered in the given order.
 
         Args:
-            nodes: different nodes, in the order that they will have.
+            nodes: different nodes, in the order that they will have; or booleans, one
+                per node.
+
+        Raises:
+            ValueError: for a node that does not exist or comes twice, or a mask of
+                another length.
         """
+        nodes = self._chosen(torch.as_tensor(nodes))
         number = torch.full((self.num_nodes,), -1)
         number[nodes] = torch.arange(len(nodes))
         renamed = number[self.edge_index]
         keep = (renamed >= 0).all(dim=0)
         weight = None if self.edge_weight is None else self.edge_weight[keep]
-        parts = {
-            name: getattr(self, name) for name in ("x", "y", "train", "val", "test")
-        }
+        parts = {name: getattr(self, name) for name in ("x", "y", *MASKS)}
         kept = {
             name: None if part is None else part[nodes] for name, part in parts.items()
         }
+        if self.names is not None:
+            kept["names"] = tuple(self.names[v] for v in nodes.tolist())
         made = Graph.from_edges(renamed[:, keep], len(nodes), weight, directed=True)
         return replace(made, **kept)
+
+    def _chosen(self, nodes: Tensor) -> Int[Tensor, " kept"]:
+        """Return different nodes as numbers."""
+        if nodes.dtype == torch.bool:
+            boolean_mask("nodes", nodes, (self.num_nodes,))
+            return torch.nonzero(nodes).ravel()
+        inside = (nodes >= 0) & (nodes < self.num_nodes)
+        if nodes.dim() != 1 or nodes.is_floating_point() or not bool(inside.all()):
+            raise ValueError(
+                f"nodes must be whole numbers 0 ... {self.num_nodes - 1} in one row, "
+                "or booleans, one per node"
+            )
+        if len(nodes.unique()) < len(nodes):
+            raise ValueError("nodes come twice: give each once, as by nodes.unique()")
+        return nodes
 
     def with_edges(self, keep: Tensor) -> "Graph":
         """Return the graph with only the stored edges for which `keep` is true.
@@ -186,6 +274,73 @@ class Graph:
         """
         weight = None if self.edge_weight is None else self.edge_weight[keep]
         return replace(self, edge_index=self.edge_index[:, keep], edge_weight=weight)
+
+
+def _check_edges(edges: Tensor, weight: Tensor | None, nodes: int) -> None:
+    """Refuse edges and weights of another form."""
+    if not isinstance(edges, Tensor):
+        raise ValueError(
+            f"edges must be a tensor (2, edges), not {type(edges).__name__}: use "
+            "torch.as_tensor(pairs).T for a list of pairs"
+        )
+    if edges.dim() != 2 or len(edges) != 2:
+        raise ValueError(
+            f"edges must be (2, edges), sources over targets, not {tuple(edges.shape)}"
+            ": transpose a list of pairs with .T"
+        )
+    if edges.is_floating_point() or edges.dtype == torch.bool:
+        raise ValueError(f"edges must be whole numbers, not {edges.dtype}: use .long()")
+    if nodes < 0:
+        raise ValueError(f"num_nodes must be at least 0, not {nodes}")
+    if weight is None:
+        return
+    if not isinstance(weight, Tensor) or not weight.is_floating_point():
+        raise ValueError(
+            "edge_weight must be a tensor of floating numbers: use "
+            "torch.as_tensor(weights).float()"
+        )
+    if weight.shape != edges.shape[1:]:
+        raise ValueError(
+            f"edge_weight must have one number per edge, {edges.shape[1]}, not "
+            f"{tuple(weight.shape)}"
+        )
+
+
+def _check_rows(name: str, part: Tensor | None, nodes: int) -> None:
+    """Refuse what is no tensor with a row per node."""
+    if part is None:
+        return
+    if not isinstance(part, Tensor):
+        raise ValueError(
+            f"{name} must be a tensor, not {type(part).__name__}: use torch.as_tensor"
+        )
+    if not part.dim() or len(part) != nodes:
+        raise ValueError(
+            f"{name} must have one row per node, {nodes}, not {tuple(part.shape)}"
+        )
+
+
+def _positive(weights: Tensor) -> bool:
+    return bool(((weights > 0) & weights.isfinite()).all())
+
+
+def expect_undirected(graph: Graph, *, edges: bool = False) -> None:
+    """Refuse a directed graph, for methods that know no directions.
+
+    Args:
+        graph: to look at.
+        edges: whether it must also have at least one edge.
+
+    Raises:
+        ValueError: for a directed graph, or one without edges.
+    """
+    if not graph.is_undirected:
+        raise ValueError(
+            "this method needs an undirected graph: graph.both_ways() adds the "
+            "opposite edges"
+        )
+    if edges and not graph.num_edges:
+        raise ValueError("a graph without edges gives this method nothing to learn")
 
 
 def sparse_matrix(
@@ -274,6 +429,7 @@ def normalised_adjacency(
         tensor([[0.5000, 0.5000],
                 [0.5000, 0.5000]])
     """
+    expect_undirected(graph)
     nodes, index, weights = graph.num_nodes, graph.edge_index, graph.weights.to(dtype)
     if self_loops:
         loops = torch.arange(nodes).expand(2, nodes)
@@ -295,6 +451,7 @@ def normalised_laplacian(graph: Graph, dtype: torch.dtype = torch.float) -> Tens
         graph: undirected.
         dtype: of the entries.
     """
+    expect_undirected(graph)
     nodes, index = graph.num_nodes, graph.edge_index
     weights = graph.weights.to(dtype)
     degree = weights.new_zeros(nodes).index_add_(0, index[0], weights)

@@ -17,8 +17,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
+from src.common.checks import checked, within
 from src.common.graphs.embedding_evaluation import standardise
-from src.common.graphs.graph import Graph
+from src.common.graphs.graph import Graph, expect_undirected
 
 _ITERATIONS = 1_000
 _CHUNK = 16_384  # pairs whose neighbour lists are compared at once: bounds the memory
@@ -46,6 +47,7 @@ class LinkSplit:
     train_non_links: Int[Tensor, "2 train"]
 
 
+@checked
 def hide_links(graph: Graph, share: float, generator: torch.Generator) -> LinkSplit:
     """Hide random links, but so that every component stays connected.
 
@@ -74,6 +76,7 @@ def hide_links(graph: Graph, share: float, generator: torch.Generator) -> LinkSp
         >>> split.hidden.shape, split.train_links.shape
         (torch.Size([2, 1]), torch.Size([2, 7]))
     """
+    within("share", share, 0, 1)
     links = _links(graph)
     count = round(share * links.shape[1])
     spare = torch.nonzero(
@@ -101,6 +104,7 @@ def hide_links(graph: Graph, share: float, generator: torch.Generator) -> LinkSp
     )
 
 
+@checked
 def link_auc(vectors: Float[Tensor, "nodes dim"], split: LinkSplit) -> float:
     """Return the area under the ROC curve of a classifier of pairs on the hidden links.
 
@@ -170,6 +174,7 @@ def hadamard(
     return vectors[pairs[0]] * vectors[pairs[1]]
 
 
+@checked
 def adamic_adar(graph: Graph, pairs: Int[Tensor, "2 pairs"]) -> Float[Tensor, " pairs"]:
     """Return the sum of 1 / log(degree) over common neighbours (Adamic, Adar, 2003).
 
@@ -180,6 +185,7 @@ def adamic_adar(graph: Graph, pairs: Int[Tensor, "2 pairs"]) -> Float[Tensor, " 
         graph: undirected; its edge weights are ignored.
         pairs: the two different nodes of each pair.
     """
+    expect_undirected(graph)
     degree = graph.indptr.diff()
     return _shared(
         graph, pairs, torch.where(degree > 1, 1 / degree.clamp(min=2).log(), 0.0)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from src.common.checks import checked
 from src.common.graphs.graph import Graph
 from src.common.graphs.sparse_products import SparseFeatures
 from src.common.training.loop import TrainingSettings, train
@@ -76,6 +77,7 @@ class Tuning:
     rows: list[dict]
 
 
+@checked
 def classify_nodes(
     model: nn.Module,
     x: Tensor | SparseFeatures,
@@ -159,7 +161,7 @@ def split_nodes(split: Graph) -> tuple[Tensor, Tensor, Tensor]:
         split: a graph with the masks `train`, `val` and `test`.
 
     Raises:
-        ValueError: if a mask is missing or empty.
+        ValueError: if a mask is missing or empty, or if a node is in two parts.
     """
     nodes = []
     for name in ("train", "val", "test"):
@@ -169,6 +171,12 @@ def split_nodes(split: Graph) -> tuple[Tensor, Tensor, Tensor]:
                 f"the split has no {name} nodes: see src.common.graphs.splits"
             )
         nodes.append(torch.nonzero(mask).ravel())
+    counts = sum(getattr(split, name).long() for name in ("train", "val", "test"))
+    if bool((counts > 1).any()):
+        raise ValueError(
+            f"{int((counts > 1).sum())} nodes are in two parts of the split: take them "
+            "out of one"
+        )
     return nodes[0], nodes[1], nodes[2]
 
 

@@ -6,9 +6,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from src.common.graphs.graph import Graph
+from src.common.checks import checked, within
+from src.common.graphs.graph import Graph, expect_undirected
 
 
+@checked
 def noisy_features(
     x: Float[Tensor, "nodes features"], level: float, generator: torch.Generator
 ) -> Float[Tensor, "nodes features"]:
@@ -20,13 +22,13 @@ def noisy_features(
         generator: source of the noise.
 
     Raises:
-        ValueError: for a negative level.
+        ValueError: for a level that is negative or not finite.
     """
-    if level < 0:
-        raise ValueError(f"the noise level must be at least 0, not {level}")
+    within("the noise level", level, 0)
     return x + level * torch.randn(x.shape, generator=generator, dtype=x.dtype)
 
 
+@checked
 def rewire(graph: Graph, share: float, generator: torch.Generator) -> Graph:
     """Return the graph with a random share of its edges moved to random pairs of nodes.
 
@@ -49,6 +51,7 @@ def rewire(graph: Graph, share: float, generator: torch.Generator) -> Graph:
         >>> moved.num_edges == ring.num_edges
         True
     """
+    expect_undirected(graph)
     source, target = graph.edge_index
     one_way = torch.nonzero(source < target).ravel()
     pairs, weights = graph.edge_index[:, one_way], graph.weights[one_way]

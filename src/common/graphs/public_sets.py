@@ -19,6 +19,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from src.book.storage.data import fetch
+from src.common.graphs.exchange import read_edge_list
 from src.common.graphs.graph import Graph
 
 
@@ -163,40 +164,6 @@ def read_mat(file: Path, *, weighted: bool = False) -> Graph:
     return Graph.from_edges(edges, network.shape[0], weight, y=torch.from_numpy(labels))
 
 
-def read_edge_list(
-    file: Path, labels_file: Path | None = None, header: int = 0
-) -> Graph:
-    """Return the graph of a list of edges; nodes are in the order of their names.
-
-    Args:
-        file: lines of two node names (whole numbers); those that start with # are left
-            out.
-        labels_file: lines of a node's name and its class, for all nodes.
-        header: lines to skip in the labels.
-
-    Raises:
-        ValueError: if a node with links has no class.
-    """
-    pairs = _numbers(file, 0)
-    if labels_file is None:
-        names, numbered = np.unique(pairs, return_inverse=True)
-        y = None
-    else:
-        labels = _numbers(labels_file, header)
-        labels = labels[labels[:, 0].argsort()]
-        names, y = (
-            labels[:, 0],
-            torch.from_numpy(np.unique(labels[:, 1], return_inverse=True)[1]),
-        )
-        numbered = np.searchsorted(names, pairs).clip(max=len(names) - 1)
-        if not np.array_equal(names[numbered], pairs):
-            raise ValueError(
-                f"{labels_file.name} lacks the classes of nodes in {file.name}"
-            )
-    edges = torch.from_numpy(numbered.reshape(pairs.shape).T.copy())
-    return Graph.from_edges(edges, len(names), y=y)
-
-
 def read_tu(file: Path) -> list[Graph]:
     """Return the graphs in a zip archive of the TU text format, as in `load_graphs`.
 
@@ -252,10 +219,6 @@ def _one_hot(kinds: Int[Tensor, " nodes"]) -> Float[Tensor, "nodes kinds"]:
     return torch.nn.functional.one_hot(
         torch.unique(kinds, return_inverse=True)[1]
     ).float()
-
-
-def _numbers(file: Path, header: int) -> np.ndarray:
-    return np.loadtxt(file, np.int64, skiprows=header, ndmin=2)
 
 
 def _number_of_labels(graph: Graph) -> int:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from src.common.checks import checked
 from src.common.graphs.graph import Graph
 
 
@@ -29,6 +30,7 @@ class Split:
     test: Int[Tensor, " test"]
 
 
+@checked
 def split_per_class(
     graph: Graph,
     per_class: int,
@@ -74,6 +76,7 @@ def split_per_class(
     return _with_masks(graph, train, rest[:val], rest[val : val + asked])
 
 
+@checked
 def split_at_random(
     count: int, shares: Sequence[float], generator: torch.Generator
 ) -> Split:
@@ -108,7 +111,7 @@ def split_at_random(
 def _classes(graph: Graph) -> Tensor:
     """Return the graph's classes (nodes,)."""
     if graph.y is None or graph.y.dim() != 1:
-        raise ValueError("the graph needs one class a node as y")
+        raise ValueError("the graph needs one class per node as y, shape (nodes,)")
     return graph.y
 
 

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from src.common.checks import checked
 from src.common.images.operators import Coefficients, Images, LinearOperator
 
 
@@ -31,6 +32,7 @@ class Blur(LinearOperator):
         True
     """
 
+    @checked
     def __init__(
         self, image_shape: tuple[int, ...], kernel: Float[Tensor, "height width"]
     ) -> None:
@@ -88,6 +90,7 @@ class Blur(LinearOperator):
         return self._V_adjoint(_filtered(observations, phases.conj()))
 
 
+@checked
 def gaussian_kernel(size: int, std: float) -> Float[Tensor, "size size"]:
     """Return Gaussian weights on a square of pixels, summing to 1.
 
@@ -117,9 +120,13 @@ def gaussian_kernel(size: int, std: float) -> Float[Tensor, "size size"]:
 
 def _filtered(images: Images, transform: Complex[Tensor, "height half"]) -> Images:
     """Multiply the spectrum of real images by half the transform of a real filter."""
+    if not images.numel():
+        return images.clone()
     return torch.fft.irfft2(torch.fft.rfft2(images) * transform, s=images.shape[-2:])
 
 
 def _hartley(images: Images) -> Images:
+    if not images.numel():
+        return images.clone()
     transform = torch.fft.fft2(images, norm="ortho")
     return transform.real - transform.imag

@@ -32,6 +32,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from src.common.checks import checked, finite, floating
+
 Images = Float[Tensor, "batch ..."]
 Coefficients = Float[Tensor, "batch number"]
 
@@ -164,6 +166,23 @@ class LinearOperator(nn.Module, ABC):
             self._expect(observations, self.observation_shape, "observations")
         )
 
+    def observations(self, y: Tensor, batch: int) -> Images:
+        """Return observations of a batch of images, (batch, *observation).
+
+        Args:
+            y: (batch, *observation), or (*observation) for all images alike.
+            batch: the number of images.
+
+        Raises:
+            ValueError: for another shape, type or device.
+        """
+        floating("y", y)
+        one = tuple(y.shape) == self.observation_shape
+        given = self._expect(y[None] if one else y, self.observation_shape, "y")
+        if len(given) not in (batch, 1 if one else batch):
+            raise ValueError(f"y holds {len(given)} observations of {batch} images")
+        return given.expand(batch, *self.observation_shape)
+
     def matrix(self) -> Float[Tensor, "q d"]:
         """Return A as a dense matrix, by degrading every unit image."""
         pixels = prod(self.image_shape)
@@ -193,6 +212,7 @@ class LinearOperator(nn.Module, ABC):
         Raises:
             ValueError: for another shape, type or device.
         """
+        floating(what, values)
         if values.dim() == 0 or tuple(values.shape[1:]) != shape:
             wanted = ", ".join(map(str, shape))
             raise ValueError(
@@ -219,6 +239,7 @@ class MatrixOperator(LinearOperator):
         tensor([[1., 1.]], dtype=torch.float64)
     """
 
+    @checked
     def __init__(
         self, matrix: Float[Tensor, "q d"], image_shape: tuple[int, ...] | None = None
     ) -> None:
@@ -229,8 +250,12 @@ class MatrixOperator(LinearOperator):
             image_shape: of one image, d pixels in all; None for (d,).
 
         Raises:
-            ValueError: if the matrix does not fit the images.
+            ValueError: if the matrix does not fit the images, or holds whole numbers,
+                NaN or infinities.
         """
+        if not matrix.numel():
+            raise ValueError(f"the matrix {tuple(matrix.shape)} has no entries")
+        finite("matrix", matrix)
         shape = image_shape or (matrix.shape[1],)
         if prod(shape) != matrix.shape[1]:
             raise ValueError(
@@ -306,17 +331,23 @@ class Inpainting(LinearOperator):
         tensor([[1., 4.]])
     """
 
-    def __init__(self, image_shape: tuple[int, ...], mask: Bool[Tensor, "..."]) -> None:
+    def __init__(self, image_shape: tuple[int, ...], mask: Tensor) -> None:
         """Keep the places of the pixels.
 
         Args:
             image_shape: of one image.
-            mask: in the shape of the image, or of its last two directions for all
-                channels alike.
+            mask: booleans, or zeros and ones, in the shape of the image, or of its last
+                two directions for all channels alike.
 
         Raises:
-            ValueError: for a mask that does not fit or hides every pixel.
+            ValueError: for a mask that does not fit, hides every pixel or holds other
+                numbers.
         """
+        if not isinstance(mask, Tensor):
+            raise ValueError("the mask must be a tensor: use torch.as_tensor(mask)")
+        if bool(((mask != 0) & (mask != 1)).any()):
+            raise ValueError("the mask must hold True where a pixel is kept, or 1")
+        mask = mask.bool()
         if tuple(mask.shape) not in (tuple(image_shape), tuple(image_shape[-2:])):
             raise ValueError(
                 f"mask {tuple(mask.shape)} does not fit images {tuple(image_shape)}"

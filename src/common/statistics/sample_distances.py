@@ -13,11 +13,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from src.common.checks import checked, finite, within
+
 Sample = Float[Tensor, "_number _dim"]  # each sample has its own number
 Number = Float[Tensor, ""]
 _BLOCK = 512  # directions held at a time
 
 
+@checked
 def random_directions(
     dim: int, count: int, generator: torch.Generator
 ) -> Float[Tensor, "count dim"]:
@@ -30,13 +33,19 @@ def random_directions(
 
     Returns:
         The vectors, one per row, in double precision.
+
+    Raises:
+        ValueError: for numbers below 1.
     """
+    within("dim", dim, 1)
+    within("count", count, 1)
     normal = torch.randn(
         count, dim, dtype=torch.float64, generator=generator, device=generator.device
     )
     return normal / normal.norm(dim=1, keepdim=True)
 
 
+@checked
 def sliced_wasserstein(
     a: Sample,
     b: Sample,
@@ -109,6 +118,7 @@ def _sorted(values: Float[Tensor, "count n"]) -> Float[Tensor, "count n"]:
     return values.sort(dim=1).values
 
 
+@checked
 def frechet_distance(a: Sample, b: Sample) -> Number:
     """Return the Frechet distance of two samples, through their means and covariances.
 
@@ -136,6 +146,7 @@ def frechet_distance(a: Sample, b: Sample) -> Number:
     return gaussian_wasserstein(*_moments(a), *_moments(b))
 
 
+@checked
 def gaussian_wasserstein(
     mean_a: Float[Tensor, " dim"],
     covariance_a: Float[Tensor, "dim dim"],
@@ -154,13 +165,19 @@ def gaussian_wasserstein(
         covariance_a: A, symmetric and positive semidefinite.
         mean_b: of the second law.
         covariance_b: B, symmetric and positive semidefinite.
+
+    Raises:
+        ValueError: for parts that do not fit or are not finite.
     """
+    for name, part in (("covariance_a", covariance_a), ("covariance_b", covariance_b)):
+        finite(name, part)
     a, b = covariance_a.double(), covariance_b.double()
     overlap = torch.linalg.svdvals(_root(a).T @ _root(b)).sum()
     shift = (mean_a.double() - mean_b.double()).square().sum()
     return (shift + a.trace() + b.trace() - 2 * overlap).clamp(min=0)
 
 
+@checked
 def vendi_score(images: Float[Tensor, "number ..."]) -> Number:
     """Return the effective number of different images (Friedman and Dieng 2023).
 
@@ -172,12 +189,16 @@ def vendi_score(images: Float[Tensor, "number ..."]) -> Number:
         images: n of them, in any shape.
 
     Raises:
-        ValueError: for an image of zeros only, which has no direction.
+        ValueError: for an image of zeros only, which has no direction, no images, or
+            numbers that are not finite.
 
     Examples:
         >>> vendi_score(torch.eye(3)).round(), vendi_score(torch.ones(3, 3)).round()
         (tensor(3., dtype=torch.float64), tensor(1., dtype=torch.float64))
     """
+    if images.dim() < 2 or not images.numel():
+        raise ValueError(f"need images (number, ...), not {tuple(images.shape)}")
+    finite("images", images)
     flat = images.flatten(1).double()
     norms = flat.norm(dim=1, keepdim=True)
     if (norms == 0).any():

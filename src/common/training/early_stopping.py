@@ -46,8 +46,8 @@ class PlateauSchedule:
     """A learning-rate schedule that shrinks when a watched loss stays on a plateau.
 
     Give it to `TrainingSettings` as `schedule` and call `observe` with each new loss;
-    the rule is that of PyTorch's ReduceLROnPlateau (an improvement is a loss below
-    0.9999 of the lowest).
+    the rule is that of PyTorch's ReduceLROnPlateau (an improvement is a loss lower than
+    the lowest by more than a ten-thousandth of its size).
 
     Examples:
         >>> schedule = PlateauSchedule(factor=0.5, patience=1)
@@ -89,9 +89,11 @@ class PlateauSchedule:
         """Take the next loss, and shrink the rate if it is time.
 
         Args:
-            loss: the watched number, positive; lower is better.
+            loss: the watched number, of either sign; lower is better. NaN is no
+                improvement.
         """
-        better = loss < self.best * (1 - 1e-4)
+        first = math.isinf(self.best)
+        better = loss < (self.best if first else self.best - 1e-4 * abs(self.best))
         self.best = loss if better else self.best
         self.waited = 0 if better else self.waited + 1
         if self.waited > self.patience:

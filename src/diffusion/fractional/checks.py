@@ -114,15 +114,20 @@ def forward_error(
 
     Args:
         process: to be followed, with at least one speed.
-        paths: how many, a multiple of 2000.
+        paths: how many, a multiple of 2,000.
         generator: source of the noise, on the CPU.
         steps: per path.
+
+    Raises:
+        ValueError: for another number of paths.
     """
+    chunk = 2000
+    if paths < chunk or paths % chunk:
+        raise ValueError(f"paths must be a multiple of {chunk}, not {paths}")
     found = torch.zeros(
         len(CHECKED), 1 + process.count, 1 + process.count, dtype=torch.float64
     )
     index = [round(t * steps) - 1 for t in CHECKED]
-    chunk = 2000
     for _ in range(paths // chunk):
         _, states = forward_paths(process, steps, chunk, generator)
         found += states[index] @ states[index].mT / chunk

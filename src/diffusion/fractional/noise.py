@@ -22,10 +22,13 @@ from jaxtyping import Float
 from scipy.special import gamma, gammainc, hyp2f1
 from torch import Tensor
 
+from src.common.checks import checked, within
+
 MOST_SPEEDS = 6
 WORST_CONDITION = 1e11
 
 
+@checked
 def fbm_variance(times: Float[Tensor, " n"], hurst: float) -> Float[Tensor, " n"]:
     """Return Var B^H_t = t^(2H) / (2H Gamma(H + 1/2)^2).
 
@@ -46,6 +49,7 @@ def fbm_variance(times: Float[Tensor, " n"], hurst: float) -> Float[Tensor, " n"
     return times.double() ** (2 * hurst) / (2 * hurst * gamma(hurst + 0.5) ** 2)
 
 
+@checked
 def fbm_covariance(times: Float[Tensor, " n"], hurst: float) -> Float[Tensor, "n n"]:
     """Return the covariance matrix of B^H at the given times.
 
@@ -75,6 +79,7 @@ def fbm_covariance(times: Float[Tensor, " n"], hurst: float) -> Float[Tensor, "n
     )
 
 
+@checked
 def sample_fbm(
     times: Float[Tensor, " n"], hurst: float, paths: int, generator: torch.Generator
 ) -> Float[Tensor, "n paths"]:
@@ -92,13 +97,17 @@ def sample_fbm(
         One column per path, (n, paths).
 
     Raises:
-        ValueError: for a Hurst index outside (0, 1).
+        ValueError: for a Hurst index outside (0, 1), times that are not positive and
+            increasing, or no paths.
     """
+    _check_times(times)
+    within("paths", paths, 1)
     root = torch.linalg.cholesky(fbm_covariance(times, hurst))
     noise = torch.randn(len(times), paths, generator=generator, dtype=torch.float64)
     return root @ noise
 
 
+@checked
 def ou_speeds(count: int, largest: float = 20.0) -> Float[Tensor, " count"]:
     """Return speeds in geometric progression from 1/largest to largest; one speed is 1.
 
@@ -109,14 +118,15 @@ def ou_speeds(count: int, largest: float = 20.0) -> Float[Tensor, " count"]:
     Raises:
         ValueError: if `count` < 0 or `largest` <= 1.
     """
-    if count < 0 or largest <= 1:
-        raise ValueError(f"need count >= 0 and largest > 1, not {count} and {largest}")
+    within("count", count, 0)
+    within("largest", largest, 1, ends=False)
     if count == 1:
         return torch.ones(1, dtype=torch.float64)
     place = torch.linspace(-1, 1, count, dtype=torch.float64)
     return torch.exp(place * math.log(largest))
 
 
+@checked
 def gram_matrix(
     speeds: Float[Tensor, " k"], horizon: float = 1.0
 ) -> Float[Tensor, "k k"]:
@@ -132,6 +142,7 @@ def gram_matrix(
     return (horizon + torch.expm1(-rate * horizon) / rate) / rate
 
 
+@checked
 def projection(
     speeds: Float[Tensor, " k"], hurst: float, horizon: float = 1.0
 ) -> Float[Tensor, " k"]:
@@ -157,6 +168,7 @@ def projection(
     return horizon * first / speeds**a - a * second / speeds ** (a + 1)
 
 
+@checked
 def optimal_weights(
     speeds: Float[Tensor, " k"], hurst: float, horizon: float = 1.0
 ) -> Float[Tensor, " k"]:
@@ -187,8 +199,9 @@ def optimal_weights(
         raise ValueError(
             f"at most {MOST_SPEEDS} speeds, not {len(speeds)}: A becomes singular"
         )
-    if (speeds <= 0).any():
-        raise ValueError("speeds must be positive")
+    within("horizon", horizon, 0, ends=False)
+    if not bool(((speeds > 0) & speeds.isfinite()).all()):
+        raise ValueError("speeds must be positive and finite")
     if len(speeds) == 0:
         return torch.zeros(0, dtype=torch.float64)
     matrix = gram_matrix(speeds, horizon)
@@ -198,6 +211,7 @@ def optimal_weights(
     return torch.cholesky_solve(projection(speeds, hurst, horizon)[:, None], root)[:, 0]
 
 
+@checked
 def relative_cost(
     speeds: Float[Tensor, " k"], hurst: float, horizon: float = 1.0
 ) -> float:
@@ -223,6 +237,7 @@ def relative_cost(
     )
 
 
+@checked
 def ou_covariance(times: Float[Tensor, " n"], speeds: Float[Tensor, " k"]) -> Tensor:
     """Return E[Y^i_s Y^j_t], shape (k, k, n, n): first i and j, then s and t.
 
@@ -238,6 +253,7 @@ def ou_covariance(times: Float[Tensor, " n"], speeds: Float[Tensor, " k"]) -> Te
     return -torch.expm1(-rate * early) / rate * torch.exp(-slow - fast)
 
 
+@checked
 def ma_covariance(
     times: Float[Tensor, " n"],
     speeds: Float[Tensor, " k"],
@@ -274,6 +290,7 @@ def covariance_error(
     return float((found - exact).abs().max() / exact.abs().max())
 
 
+@checked
 def simulate_ou(
     speeds: Float[Tensor, " k"],
     times: Float[Tensor, " n"],
@@ -295,7 +312,8 @@ def simulate_ou(
         Values (n, paths, k).
 
     Raises:
-        ValueError: for times that are not positive and increasing.
+        ValueError: for times that are not positive and increasing, speeds below 0, or
+            no paths.
 
     Examples:
         >>> times, seeded = torch.linspace(0.1, 1, 10), torch.Generator().manual_seed(0)
@@ -305,8 +323,10 @@ def simulate_ou(
     """
     speeds, times = speeds.double(), times.double()
     steps = torch.diff(times, prepend=torch.zeros(1, dtype=torch.float64))
-    if (steps <= 0).any():
-        raise ValueError("times must be positive and increasing")
+    _check_times(times)
+    within("paths", paths, 1)
+    if not len(speeds) or not bool(((speeds >= 0) & speeds.isfinite()).all()):
+        raise ValueError("need at least one speed, each at least 0 and finite")
     decay = torch.exp(-speeds * steps[:, None])
     roots = _increment_roots(speeds, steps)
     noise = torch.randn(
@@ -341,6 +361,15 @@ def _energy(hurst: float, horizon: float) -> float:
     return horizon ** (doubled + 1) / (
         doubled * (doubled + 1) * gamma(hurst + 0.5) ** 2
     )
+
+
+def _check_times(times: Tensor) -> None:
+    steps = torch.diff(times, prepend=times.new_zeros(1))
+    if not len(times) or not bool(((steps > 0) & steps.isfinite()).all()):
+        raise ValueError(
+            "need at least one time, and times must be positive and increasing: the "
+            "motion starts at time 0 with the value 0"
+        )
 
 
 def _check_hurst(hurst: float) -> None:

@@ -22,6 +22,7 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
+from src.common.checks import within
 from src.common.diffusion.processes import (
     LinearVP,
     Process,
@@ -110,8 +111,7 @@ class FractionalProcess(Process):
             raise ValueError(
                 f"unknown jitter_when {self.jitter_when!r}; valid: {JITTERS}"
             )
-        if self.jitter <= 0:
-            raise ValueError(f"jitter must be positive, not {self.jitter}")
+        within("jitter", self.jitter, 0, 1, ends=False)
         optimal_weights(ou_speeds(self.count, self.fastest), self.hurst)
 
     # --- constants and tables ---------------------------------------------------------

@@ -9,11 +9,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from src.common.checks import checked
 from src.common.diffusion.processes import Process, Score
 from src.common.diffusion.samplers import (
     ancestral,
     euler_maruyama,
     probability_flow,
+    score_at,
     time_grid,
 )
 from src.diffusion.fractional.process import FractionalProcess
@@ -23,6 +25,7 @@ FLOOR = 1e-3
 """The time of the last but one state of all samplers that follow an equation."""
 
 
+@checked
 def grid_of(sampler: str, evaluations: int) -> Tensor:
     """Return the times of a sampler that evaluates the score a given number of times.
 
@@ -33,11 +36,11 @@ def grid_of(sampler: str, evaluations: int) -> Tensor:
 
     Args:
         sampler: one of `SAMPLERS`.
-        evaluations: of the score, at least 3; "heun" rounds an even number up to an odd
-            one.
+        evaluations: of the score, at least 3; for "heun" an odd number.
 
     Raises:
-        ValueError: for an unknown sampler, or fewer than 3 evaluations.
+        ValueError: for an unknown sampler, fewer than 3 evaluations, or an even number
+            with "heun".
 
     Examples:
         >>> grid_of("bridge", 4).tolist()
@@ -50,13 +53,20 @@ def grid_of(sampler: str, evaluations: int) -> Tensor:
     if sampler in ("bridge", "matched"):
         return time_grid(evaluations)
     if sampler == "heun":
+        if evaluations % 2 == 0:
+            raise ValueError(
+                f"heun evaluates the score an odd number of times, not {evaluations}: "
+                "take one more or one less"
+            )
         return time_grid(evaluations // 2 + 1, floor=FLOOR)
     if sampler.startswith("released"):
-        length = (1 - FLOOR) / (evaluations - 1)
-        return time_grid(evaluations, floor=FLOOR, last=FLOOR - length)
+        regular = time_grid(evaluations - 1, last=FLOOR)
+        beyond = FLOOR - (1 - FLOOR) / (evaluations - 1)
+        return torch.cat([regular, regular.new_tensor([beyond])])
     return time_grid(evaluations, floor=FLOOR)
 
 
+@checked
 def draw(
     process: Process,
     score: Score,
@@ -140,7 +150,7 @@ def matched_bridge(
     """
     for k, (t, earlier) in enumerate(pairwise(grid)):
         observed = process.observe(state, t)
-        slope = score(observed, t)
+        slope = score_at(score, observed, t)
         clean = process.denoised(observed, slope, t)
         if k == len(grid) - 2:
             return process.image(
@@ -161,6 +171,7 @@ def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
     )
 
 
+@checked
 def generated_variance(
     process: FractionalProcess, data_std: float, sampler: str, evaluations: int
 ) -> float:

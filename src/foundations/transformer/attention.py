@@ -16,7 +16,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from src.common.checks import alike, checked, within
 
+
+@checked
 def scaled_dot_product_attention(
     query: Float[Tensor, "*batch time key"],
     key: Float[Tensor, "*batch source key"],
@@ -55,17 +58,15 @@ def scaled_dot_product_attention(
         >>> scaled_dot_product_attention(query, key, value, mask)
         (tensor([[1.]]), tensor([[1., 0.]]))
     """
+    alike(query=query, key=key, value=value)
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     # A contiguous key lets the product read K^T in place; any other is copied element
     # by element.
     scores = (query * scale) @ key.contiguous().transpose(-2, -1)
+    _check_mask(mask, scores.shape)
     if mask is None:
         weights = scores.softmax(-1)
     else:
-        if mask.dtype is not torch.bool:
-            raise TypeError(
-                f"mask must be boolean (True = may attend), got {mask.dtype}"
-            )
         # Half the lowest number: adding a score to it cannot overflow, not even in half
         # precision.
         barrier = torch.finfo(scores.dtype).min / 2
@@ -74,6 +75,20 @@ def scaled_dot_product_attention(
     return weights @ value, weights
 
 
+def _check_mask(mask: Tensor | None, shape: torch.Size) -> None:
+    """Refuse masks of another type, and those that do not broadcast to the scores."""
+    if mask is None:
+        return
+    if mask.dtype is not torch.bool:
+        raise TypeError(f"mask must be boolean (True = may attend), got {mask.dtype}")
+    pairs = zip(reversed(mask.shape), reversed(shape), strict=False)
+    if mask.dim() > len(shape) or any(a not in (1, b) for a, b in pairs):
+        raise ValueError(
+            f"mask {tuple(mask.shape)} does not broadcast to the scores {tuple(shape)}"
+        )
+
+
+@checked
 def padding_mask(
     tokens: Int[Tensor, "batch source"], pad: int
 ) -> Bool[Tensor, "batch 1 1 source"]:
@@ -86,6 +101,7 @@ def padding_mask(
     return (tokens != pad)[:, None, None, :]
 
 
+@checked
 def causal_mask(
     length: int, device: torch.device | None = None
 ) -> Bool[Tensor, "time time"]:
@@ -98,6 +114,7 @@ def causal_mask(
     return torch.ones(length, length, dtype=torch.bool, device=device).tril()
 
 
+@checked
 def position_frequencies(width: int) -> Float[Tensor, " half"]:
     """Return omega_i = 10000^(-2i/d) for i = 0 .. d/2 - 1 in float64.
 
@@ -114,6 +131,7 @@ def position_frequencies(width: int) -> Float[Tensor, " half"]:
     return 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
 
 
+@checked
 def sinusoidal_positions(length: int, width: int) -> Float[Tensor, "length width"]:
     """Return the positional signal of section 3.5 in float64.
 
@@ -126,7 +144,7 @@ def sinusoidal_positions(length: int, width: int) -> Float[Tensor, "length width
         width: number of components, even.
 
     Raises:
-        ValueError: if the width is odd or below 2.
+        ValueError: if the width is odd or below 2, or the length negative.
 
     Examples:
         >>> table = sinusoidal_positions(length=10, width=8)
@@ -135,12 +153,14 @@ def sinusoidal_positions(length: int, width: int) -> Float[Tensor, "length width
         >>> torch.allclose(shift_matrix(2, 8) @ table[3], table[5])
         True
     """
+    within("length", length, 0)
     angles = torch.arange(length, dtype=torch.float64)[:, None] * position_frequencies(
         width
     )
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
 
 
+@checked
 def shift_matrix(offset: int, width: int) -> Float[Tensor, "width width"]:
     """Return the rotation R_k with PE(pos + k) = R_k PE(pos) for every pos, in float64.
 
@@ -210,6 +230,7 @@ class MultiHeadAttention(nn.Module):
         self.output = nn.Linear(heads * value_width, width, bias=False)
         self.recorded: list[Tensor] | None = None  # filled inside `record_attention`
 
+    @checked
     def forward(
         self,
         x: Float[Tensor, "batch time width"],
@@ -223,6 +244,7 @@ class MultiHeadAttention(nn.Module):
             memory: where keys and values come from (`x` itself in self-attention).
             mask: broadcasts to (batch, heads, time, source); True = may attend.
         """
+        alike(weights=self.query.weight, x=x, memory=memory)
         return self.attend(x, *self.project(memory), mask)
 
     def project(
@@ -254,6 +276,7 @@ class MultiHeadAttention(nn.Module):
             mask: broadcasts to (batch, heads, time, source); True = may attend.
         """
         query = self._split(self.query(x))
+        _check_mask(mask, torch.Size((*query.shape[:3], keys.shape[2])))
         if self.fused and self.recorded is None:
             heads = F.scaled_dot_product_attention(
                 query, keys, values, mask, scale=self.scale

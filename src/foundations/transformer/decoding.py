@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from src.common.checks import checked, within
+
 
 @runtime_checkable
 class Decodable(Protocol):
@@ -101,6 +103,11 @@ def _step(model: Decodable, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         state = Prefix(state.source, state.memory, prefix)
     else:
         logits, state = model.step(tokens, state)
+    if bool(logits.isnan().any()):
+        raise ValueError(
+            "the model's logits are NaN, so no token is the most probable: look for "
+            "NaN among its weights"
+        )
     log_p = logits.log_softmax(-1)
     # Forbidden after the softmax: this limits the search, not the model's P.
     log_p[:, [model.config.pad, model.config.bos]] = -torch.inf
@@ -108,6 +115,7 @@ def _step(model: Decodable, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
 
 
 @torch.no_grad()
+@checked
 def greedy(
     model: Decodable,
     source: Int[Tensor, "batch source"],
@@ -127,7 +135,8 @@ def greedy(
         Tokens without bos; rows that end early are filled with pad.
 
     Raises:
-        ValueError: if `max_length` is below 1 or longer than the model allows.
+        ValueError: if `max_length` is below 1 or longer than the model allows, for a
+            source without tokens, or if the model's logits are NaN.
 
     Examples:
         >>> from src.foundations.transformer.layers import TransformerConfig
@@ -139,7 +148,7 @@ def greedy(
         >>> torch.equal(greedy(network, source, max_length=5), slow)
         True
     """
-    _check_length(max_length)
+    _check(source, max_length)
     pad, bos, eos = model.config.pad, model.config.bos, model.config.eos
     state = _start(model, source, cached)
     tokens = source.new_full((len(source),), bos)
@@ -155,6 +164,7 @@ def greedy(
     return torch.stack(written, dim=1)
 
 
+@checked
 def length_penalty(length: int, alpha: float) -> float:
     """Return lp = ((5 + |Y|) / 6)^alpha (Wu et al. 2016).
 
@@ -163,11 +173,17 @@ def length_penalty(length: int, alpha: float) -> float:
     Args:
         length: |Y|, in tokens.
         alpha: 0 is no penalty.
+
+    Raises:
+        ValueError: for a negative length or penalty.
     """
+    within("length", length, 0)
+    within("alpha", alpha, 0)
     return ((5 + length) / 6) ** alpha
 
 
 @torch.no_grad()
+@checked
 def beam_search(
     model: Decodable,
     source: Int[Tensor, "batch source"],
@@ -197,8 +213,9 @@ def beam_search(
         Tokens without bos; rows that end early are filled with pad.
 
     Raises:
-        ValueError: if `beam` or `max_length` is below 1, if `alpha` is negative, or if
-            `max_length` is longer than the model allows.
+        ValueError: if `beam` or `max_length` is below 1, if `alpha` is negative, if
+            `max_length` is longer than the model allows, for a source without tokens,
+            or if the model's logits are NaN.
 
     Examples:
         >>> from src.foundations.transformer.layers import TransformerConfig
@@ -210,11 +227,11 @@ def beam_search(
         >>> torch.equal(one, greedy(network, source, max_length=5))
         True
     """
-    _check_length(max_length)
-    if beam < 1 or alpha < 0:
-        raise ValueError(
-            f"beam must be at least 1 and alpha at least 0, got {beam} and {alpha}"
-        )
+    _check(source, max_length)
+    within("beam", beam, 1)
+    within("alpha", alpha, 0)
+    if not len(source):
+        return source[:, :0]
     pad, bos, eos = model.config.pad, model.config.bos, model.config.eos
     batch = len(source)
     rows = torch.arange(batch, device=source.device)
@@ -255,6 +272,7 @@ def beam_search(
     return best[:, : (best != pad).sum(1).max()]
 
 
-def _check_length(max_length: int) -> None:
-    if max_length < 1:
-        raise ValueError(f"max_length must be at least 1, got {max_length}")
+def _check(source: Tensor, max_length: int) -> None:
+    within("max_length", max_length, 1)
+    if not source.shape[1]:
+        raise ValueError("the source has no tokens: give at least one per row")

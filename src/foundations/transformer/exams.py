@@ -8,7 +8,7 @@ from src.foundations.transformer.experiments import Recipe, build, examine, stre
 from src.foundations.transformer.language_pair import (
     Clause,
     corpus,
-    draw_clause,
+    new_clauses,
     vocabulary,
 )
 from src.foundations.transformer.sequence_tasks import (
@@ -95,9 +95,5 @@ def new_sentences(
         size: number of new sentences, all different.
         generator: draws them.
     """
-    known, new = set(corpus(trained_on, streams(seed)[0])), {}
-    while len(new) < size:
-        clause = draw_clause(generator)
-        if clause not in known:
-            new[clause] = None
-    return list(new)
+    known = set(corpus(trained_on, streams(seed)[0]))
+    return new_clauses(size, known, generator)

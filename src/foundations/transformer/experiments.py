@@ -14,12 +14,14 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from src.common.checks import within
 from src.common.training.loop import TrainingCurve, TrainingSettings, train
 from src.foundations.transformer.decoding import greedy
 from src.foundations.transformer.language_pair import (
     Clause,
     clause_batch,
     corpus,
+    new_clauses,
     vocabulary,
 )
 from src.foundations.transformer.layers import TransformerConfig
@@ -263,7 +265,12 @@ def clause_stream(
         clauses: the corpus.
         size: clauses per batch, at most the size of the corpus.
         generator: draws the order.
+
+    Raises:
+        ValueError: when the first batch is asked for, if the corpus is smaller than a
+            batch.
     """
+    within("size", size, 1, len(clauses), remedy="use a smaller batch")
     while True:
         order = torch.randperm(len(clauses), generator=generator).tolist()
         for i in range(0, len(order) - size + 1, size):
@@ -281,8 +288,7 @@ def unseen(known: list[Clause], size: int, generator: torch.Generator) -> list[C
     Returns:
         The new clauses.
     """
-    seen = set(known)
-    return [c for c in corpus(size + len(known), generator) if c not in seen][:size]
+    return new_clauses(size, set(known), generator)
 
 
 def streams(seed: int) -> tuple[torch.Generator, ...]:

@@ -16,6 +16,7 @@ its stem and at the subject for its ending. Each target word comes with these tw
 (`Word`).
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 import torch
@@ -192,10 +193,41 @@ def corpus(size: int, generator: torch.Generator) -> list[Clause]:
 
     Returns:
         The clauses, in the order in which they were drawn.
+
+    Raises:
+        ValueError: if 1,000 draws in a row find nothing new: the language is finite.
+    """
+    return new_clauses(size, set(), generator)
+
+
+def new_clauses(
+    size: int, known: Set[Clause], generator: torch.Generator
+) -> list[Clause]:
+    """Draw different clauses that are not among the known ones.
+
+    Args:
+        size: number of clauses.
+        known: clauses to avoid.
+        generator: draws them.
+
+    Returns:
+        The clauses, in the order in which they were drawn.
+
+    Raises:
+        ValueError: if 1,000 draws in a row find nothing new: the language is finite.
     """
     clauses: dict[Clause, None] = {}
+    in_vain = 0
     while len(clauses) < size:
-        clauses[draw_clause(generator)] = None
+        clause = draw_clause(generator)
+        in_vain = in_vain + 1 if clause in clauses or clause in known else 0
+        if in_vain == 1_000:
+            raise ValueError(
+                f"no more than {len(clauses)} new clauses were found, not {size}: ask "
+                "for fewer"
+            )
+        if not in_vain:
+            clauses[clause] = None
     return list(clauses)
 
 

@@ -108,6 +108,28 @@ def check_special_tokens(vocabulary: int, pad: int, bos: int, eos: int) -> None:
         )
 
 
+def check_tokens(tokens: Tensor, vocabulary: int) -> None:
+    """Check that token ids are in the vocabulary.
+
+    On a GPU they are not looked at, because the processor would wait for them.
+
+    Args:
+        tokens: token ids.
+        vocabulary: number of tokens.
+
+    Raises:
+        ValueError: for an id outside 0 ... vocabulary - 1.
+    """
+    if tokens.device.type != "cpu" or not tokens.numel():
+        return
+    low, high = (int(end) for end in tokens.aminmax())
+    if not 0 <= low <= high < vocabulary:
+        raise ValueError(
+            f"token ids lie in 0 ... {vocabulary - 1}, not {low} ... {high}: is this "
+            "another tokenizer's text?"
+        )
+
+
 class FeedForward(nn.Module):
     """max(0, x W_1 + b_1) W_2 + b_2 at each position, equation (2).
 

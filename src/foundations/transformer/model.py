@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from src.common.checks import checked
 from src.foundations.transformer.attention import (
     AttentionCache,
     causal_mask,
@@ -23,6 +24,7 @@ from src.foundations.transformer.layers import (
     DecoderLayer,
     EncoderLayer,
     TransformerConfig,
+    check_tokens,
 )
 
 
@@ -110,6 +112,7 @@ class Transformer(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
+    @checked
     def forward(
         self, source: Int[Tensor, "batch source"], target_in: Int[Tensor, "batch time"]
     ) -> Float[Tensor, "batch time vocabulary"]:
@@ -141,12 +144,14 @@ class Transformer(nn.Module):
             raise ValueError(
                 f"sequence of {last} tokens, but max_length is {self.config.max_length}"
             )
+        check_tokens(tokens, self.config.vocabulary)
         x = (
             self.embedding(tokens) * math.sqrt(self.config.width)
             + self.positions[first:last]
         )
         return self.dropout(x)
 
+    @checked
     def encode(
         self, source: Int[Tensor, "batch source"]
     ) -> Float[Tensor, "batch source width"]:
@@ -163,6 +168,7 @@ class Transformer(nn.Module):
             x = layer(x, mask)
         return self.encoder_norm(x)
 
+    @checked
     def decode(
         self,
         target_in: Int[Tensor, "batch time"],

@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from src.foundations.transformer.layers import check_special_tokens
+from src.common.checks import checked
+from src.foundations.transformer.layers import check_special_tokens, check_tokens
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,7 @@ class RecurrentTranslator(nn.Module):
             else:
                 nn.init.xavier_uniform_(parameter, generator=generator)
 
+    @checked
     def forward(
         self, source: Int[Tensor, "batch source"], target_in: Int[Tensor, "batch time"]
     ) -> Float[Tensor, "batch time vocabulary"]:
@@ -195,6 +197,7 @@ class RecurrentTranslator(nn.Module):
         Args:
             tokens: token ids.
         """
+        check_tokens(tokens, self.config.vocabulary)
         return self.dropout(self.embedding(tokens) * math.sqrt(self.config.width))
 
     def encode(

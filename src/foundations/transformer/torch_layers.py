@@ -1,5 +1,7 @@
 """Our layers' weights in PyTorch's own layers, so that the two can be compared."""
 
+from math import isclose
+
 import torch
 from torch import nn
 
@@ -17,8 +19,15 @@ def library_layer(ours: EncoderLayer | DecoderLayer) -> nn.Module:
         ours: a scaled layer with d_k = width / heads; its weights are copied.
 
     Raises:
-        RuntimeError: if d_k is not width / heads.
+        ValueError: if d_k is not width / heads, or scores are not scaled.
     """
+    attention = ours.self_attention
+    width = attention.output.out_features
+    if not isclose(attention.scale, (width // attention.heads) ** -0.5):
+        raise ValueError(
+            "PyTorch's layer always divides scores by sqrt(width / heads): this one "
+            "has scaled=False or another d_k"
+        )
     first = ours.residuals[0]
     kind = nn.TransformerDecoderLayer
     attentions = {"self_attn": ours.self_attention}

@@ -14,6 +14,7 @@ import sacrebleu
 import sentencepiece
 import torch
 
+from src.common.checks import checked, same_length, within
 from src.foundations.transformer.sequence_tasks import BOS, EOS, PAD, Batch, make_batch
 
 SPLITS = {"train": 29_000, "val": 1_014, "test_2016_flickr": 1_000}
@@ -147,7 +148,15 @@ def token_batches(
         pairs: (source ids, target ids), at least one pair.
         tokens: largest padded size of a side, in ids.
         generator: draws the order.
+
+    Raises:
+        ValueError: when the first batch is asked for, without pairs or tokens.
     """
+    if not pairs or tokens < 1:
+        raise ValueError(
+            f"need at least one pair and one token per batch, not {len(pairs)} pairs "
+            f"and {tokens} tokens"
+        )
     while True:
         # Sorting by length with noise keeps lengths similar but the batches different.
         noise = torch.rand(len(pairs), generator=generator).tolist()
@@ -175,18 +184,30 @@ def _groups(
         yield group
 
 
+@checked
 def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[float, str]:
     """Return corpus BLEU in [0, 100] and sacreBLEU's signature of its settings.
 
     Args:
         hypotheses: translations, one per sentence.
         references: one right translation per sentence.
+
+    Raises:
+        ValueError: for lists of different lengths, empty ones, or a text in the place
+            of a list of texts.
+
+    Examples:
+        >>> score, _ = bleu(["the dog bit the man today"], ["the dog bit the man now"])
+        >>> round(score, 2)
+        75.98
     """
+    same_length(hypotheses=hypotheses, references=references)
     metric = sacrebleu.metrics.BLEU()
     score = metric.corpus_score(list(hypotheses), [list(references)])
     return score.score, str(metric.get_signature())
 
 
+@checked
 def grouped_bleu(
     hypotheses: Sequence[str], references: Sequence[str], groups: int
 ) -> list[float]:
@@ -200,7 +221,12 @@ def grouped_bleu(
         hypotheses: translations, one per sentence.
         references: one right translation per sentence.
         groups: number of groups, at most the number of sentences.
+
+    Raises:
+        ValueError: for more groups than sentences, and as `bleu`.
     """
+    same_length(hypotheses=hypotheses, references=references)
+    within("groups", groups, 1, len(hypotheses), remedy="a group needs a sentence")
     return [
         bleu(hypotheses[g::groups], references[g::groups])[0] for g in range(groups)
     ]

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from src.common.checks import checked, within
 from src.common.graphs.networks import Dropout
 from src.common.graphs.sparse_products import SparseFeatures
 from src.gnn.framelets.transform import FrameletTransform
@@ -80,16 +81,23 @@ def soft_shrinkage(z: Tensor, threshold: float | Tensor) -> Tensor:
     return F.softshrink(z, threshold)
 
 
+@checked
 def universal_threshold(num_nodes: int, sigma: float) -> float:
     """Return sigma sqrt(2 ln n / n): Donoho's threshold for n numbers, over sqrt(n).
 
     Args:
         num_nodes: n, at least 1.
-        sigma: multiplies the threshold.
+        sigma: multiplies the threshold, at least 0.
+
+    Raises:
+        ValueError: for numbers outside these ranges.
     """
+    within("num_nodes", num_nodes, 1)
+    within("sigma", sigma, 0)
     return sigma * sqrt(2 * log(num_nodes) / num_nodes)
 
 
+@checked
 def block_energies(c: Float[Tensor, "blocks nodes d"]) -> Float[Tensor, " high_pass"]:
     """Return each high-pass block's energy, divided by that of the first of them.
 
@@ -103,6 +111,7 @@ def block_energies(c: Float[Tensor, "blocks nodes d"]) -> Float[Tensor, " high_p
     return energies / energies[0].clamp(min=torch.finfo(c.dtype).tiny)
 
 
+@checked
 def nonzero_share(c: Float[Tensor, "blocks nodes d"]) -> float:
     """Return the share of all coefficients, low-pass ones included, that are not zero.
 

@@ -22,6 +22,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from src.common.checks import checked, within
+
 Mask = Callable[[Tensor], Tensor]
 
 _QUADRATURE_POINTS = 501  # the integrand is smooth and periodic: error below 1e-15
@@ -110,6 +112,7 @@ def block_order(masks: int, levels: int) -> list[tuple[int, int]]:
     return [(0, levels), *high]
 
 
+@checked
 def level_scales(
     levels: int, dilation: float, largest_eigenvalue: float
 ) -> list[float]:
@@ -134,18 +137,14 @@ def level_scales(
         >>> last / first, last * 2.0 == pi
         (2.0, True)
     """
-    if levels < 1:
-        raise ValueError(f"levels must be at least 1, not {levels}")
-    if dilation <= 1:
-        raise ValueError(f"dilation must be greater than 1, not {dilation}")
-    if largest_eigenvalue <= 0:
-        raise ValueError(
-            f"largest_eigenvalue must be positive, not {largest_eigenvalue}"
-        )
+    within("levels", levels, 1)
+    within("dilation", dilation, 1, ends=False)
+    within("largest_eigenvalue", largest_eigenvalue, 0, ends=False)
     exponent = log(largest_eigenvalue / pi) / log(dilation) + levels - 1
     return [dilation ** (level - 1 - exponent) for level in range(1, levels + 1)]
 
 
+@checked
 def chebyshev_coefficients(
     bank: FilterBank, count: int
 ) -> Float[Tensor, "masks count"]:

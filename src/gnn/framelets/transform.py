@@ -24,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd import Function
 
+from src.common.checks import checked, finite, within
 from src.common.graphs.graph import sparse_matrix
 from src.gnn.framelets.filter_banks import (
     block_order,
@@ -33,6 +34,7 @@ from src.gnn.framelets.filter_banks import (
     level_scales,
 )
 
+_POWER_STEPS = 20
 _SYMMETRY = 1e-5  # of the largest entry
 
 
@@ -118,6 +120,7 @@ class FrameletTransform:
         (torch.Size([3, 4, 1]), True)
     """
 
+    @checked
     def __init__(
         self,
         laplacian: Tensor,
@@ -136,14 +139,16 @@ class FrameletTransform:
             dilation: s, greater than 1.
             coefficients: of each Chebyshev expansion, at least 2; the degree is one
                 less.
-            largest_eigenvalue: or a bound; 2 holds for every normalised Laplacian. If
-                it is too small, the polynomials leave the interval on which they
-                approximate the masks.
+            largest_eigenvalue: or a bound; 2 holds for every normalised Laplacian.
+                Beyond it the polynomials leave the interval on which they approximate
+                the masks, and grow without limit.
 
         Raises:
-            ValueError: for a matrix or numbers outside these ranges.
+            ValueError: for a matrix or numbers outside these ranges, or a matrix with a
+                larger eigenvalue.
         """
         _check_laplacian(laplacian)
+        _check_spectrum(laplacian, largest_eigenvalue)
         if coefficients < 2:
             raise ValueError(f"need at least 2 coefficients, not {coefficients}")
         self.num_nodes = laplacian.shape[0]
@@ -165,6 +170,7 @@ class FrameletTransform:
         self._coefficients = self._exact_coefficients.to(laplacian)
         self._matrices = [_scaled(laplacian, 2 / pi * scale) for scale in self.scales]
 
+    @checked
     def analysis(self, x: Float[Tensor, "nodes d"]) -> Float[Tensor, "blocks nodes d"]:
         """Return the coefficients W x of `d` signals.
 
@@ -177,6 +183,7 @@ class FrameletTransform:
         self._check(x, (self.num_nodes,))
         return _Transform.apply(x, self, False)
 
+    @checked
     def synthesis(self, c: Float[Tensor, "blocks nodes d"]) -> Float[Tensor, "nodes d"]:
         """Return W^T c: the signals from their coefficients.
 
@@ -284,16 +291,35 @@ def _scaled(laplacian: Tensor, factor: float) -> Tensor:
 
 def _check_laplacian(laplacian: Tensor) -> None:
     """Reject what is not a square symmetric sparse CSR matrix of floats."""
-    if laplacian.layout != torch.sparse_csr or laplacian.shape[0] != laplacian.shape[1]:
-        raise ValueError("the Laplacian must be a square sparse CSR matrix")
-    if not laplacian.is_floating_point():
+    sparse = isinstance(laplacian, Tensor) and laplacian.layout == torch.sparse_csr
+    if not sparse or laplacian.dim() != 2 or laplacian.shape[0] != laplacian.shape[1]:
         raise ValueError(
-            f"the Laplacian must have floating-point entries, not {laplacian.dtype}"
+            "the Laplacian must be a square sparse CSR matrix: see .to_sparse_csr()"
+        )
+    if laplacian.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            "the Laplacian must have floating-point entries of single or double "
+            f"precision, not {laplacian.dtype}"
         )
     index, values = _entries(laplacian)
+    finite("the Laplacian", values)
     both = torch.cat([index, index.flip(0)], dim=1)
     difference = sparse_matrix(
         both, torch.cat([values, -values]), *laplacian.shape
     ).values()
     if len(values) and difference.abs().max() > _SYMMETRY * values.abs().max():
         raise ValueError("the Laplacian must be symmetric; take I - D^-1/2 A D^-1/2")
+
+
+def _check_spectrum(laplacian: Tensor, bound: float) -> None:
+    """Reject a matrix on which a few power steps show an eigenvalue above the bound."""
+    within("largest_eigenvalue", bound, 0, ends=False)
+    x = torch.arange(len(laplacian)).sin()[:, None].to(laplacian)  # regular in nothing
+    for _ in range(_POWER_STEPS):
+        x = laplacian @ (x / x.norm().clamp(min=torch.finfo(x.dtype).tiny))
+    quotient = float((x * (laplacian @ x)).sum() / x.square().sum().clamp(min=1e-30))
+    if quotient > bound * (1 + 1e-3):
+        raise ValueError(
+            f"the Laplacian has an eigenvalue of at least {quotient:.4g}, above the "
+            f"bound {bound:g}: give largest_eigenvalue, or normalise the Laplacian"
+        )

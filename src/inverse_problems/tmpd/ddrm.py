@@ -15,10 +15,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from src.common.checks import checked, within
 from src.common.diffusion.processes import Process, Score
+from src.common.diffusion.samplers import descending, score_at
 from src.common.images.operators import CUTOFF, LinearOperator
 
 
+@checked
 def ddrm(
     process: Process,
     score: Score,
@@ -52,7 +55,9 @@ def ddrm(
         One image per row of the state, (batch, *image).
 
     Raises:
-        ValueError: for an eta above 1.
+        ValueError: for numbers out of range, times that do not descend within [0, 1], a
+            process whose state is more than the image, or a y or a score that does not
+            fit.
 
     Examples:
         >>> from src.common.diffusion.processes import LinearVP
@@ -66,7 +71,12 @@ def ddrm(
         >>> drawn[:, 0].round(decimals=6).tolist()  # observed without noise
         [2.0, 2.0, 2.0]
     """
-    times = grid.to(torch.float64)
+    within("sigma", sigma, 0)
+    within("eta", eta, 0, 1)
+    within("eta_seen", eta_seen, 0, 1)
+    if process.image(state).shape != state.shape:
+        raise ValueError("DDRM needs a process whose state is the noisy image itself")
+    times = descending(grid.to(device="cpu", dtype=torch.float64))
     levels = process.std(times) / process.mean(times)
     with torch.no_grad():
         target = _Target.of(operator, y, sigma, state)
@@ -74,7 +84,7 @@ def ddrm(
         current = target.first(operator.V_adjoint(state / scale), levels[0].item())
         for k in range(len(times) - 1):
             u = process.mean(times[k]).item() * operator.V(current)
-            clean = process.denoised(u, score(u, times[k]), times[k])
+            clean = process.denoised(u, score_at(score, u, times[k]), times[k])
             last = k == len(times) - 2
             noise = torch.randn(
                 current.shape,
@@ -100,7 +110,7 @@ class _Target:
         cls, operator: LinearOperator, y: Tensor, sigma: float, like: Tensor
     ) -> "_Target":
         """Return S^+ U^T y (batch, dim) and its noise, infinite where it is unseen."""
-        y = y.expand(len(like), *operator.observation_shape)
+        y = operator.observations(y, len(like))
         singular = operator.singular_values().to(like)
         seen = singular > CUTOFF * singular.max()
         inverse = torch.where(seen, 1 / torch.where(seen, singular, 1.0), 0.0)

@@ -22,12 +22,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from src.common.checks import checked, within
 from src.common.diffusion.gaussian_mixture import GaussianMixture
 from src.common.diffusion.processes import Process, Score, per_image
 from src.common.images.operators import CUTOFF, LinearOperator
 from src.inverse_problems.tmpd.tweedie import Moments, TweedieMoments, autodiff_moments
 
 
+@checked
 def dps(
     score: Score,
     process: Process,
@@ -58,14 +60,14 @@ def dps(
 
     Returns:
         guided(u, t). It raises ValueError at the last time of the grid, from which no
-        step leads; other times are taken for the nearest of the grid.
+        step leads, at times that are not in the grid, and for a y that does not fit.
 
     Examples:
         >>> from src.common.diffusion.processes import LinearVP
         >>> from src.common.diffusion.samplers import ancestral, time_grid
         >>> from src.common.images.operators import MatrixOperator
         >>> process, first = LinearVP(), MatrixOperator(torch.tensor([[1.0, 0.0]]))
-        >>> y, grid = torch.tensor([2.0]), time_grid(25)
+        >>> y, grid = torch.tensor([2.0]).double(), time_grid(25)
         >>> guided = dps(lambda u, t: -u, process, first, y, step=0.3, grid=grid)
         >>> generator = torch.Generator().manual_seed(0)
         >>> state = process.start((100, 2), generator, torch.float64)
@@ -78,12 +80,13 @@ def dps(
 
     def guided(u: Tensor, t: Tensor) -> Tensor:
         found = moments(u, t)
-        downhill = _pulled(found, operator, _unit(y - operator.A(found.mean)))
+        downhill = _pulled(found, operator, _unit(_residual(operator, y, found)))
         return found.score + _as_score(process, grid, t, per_image(steps, u) * downhill)
 
     return guided
 
 
+@checked
 def dps_continuous(
     score: Score,
     process: Process,
@@ -110,12 +113,13 @@ def dps_continuous(
 
     def guided(u: Tensor, t: Tensor) -> Tensor:
         found = moments(u, t)
-        pulled = _pulled(found, operator, _unit(y - operator.A(found.mean)))
+        pulled = _pulled(found, operator, _unit(_residual(operator, y, found)))
         return found.score + per_image(strengths, u) * pulled
 
     return guided
 
 
+@checked
 def dps_likelihood(
     score: Score,
     process: Process,
@@ -138,19 +142,19 @@ def dps_likelihood(
     Raises:
         ValueError: for a sigma that is not positive.
     """
-    if sigma <= 0:
-        raise ValueError(f"sigma must be positive, not {sigma}")
+    within("sigma", sigma, 0, ends=False)
     moments = autodiff_moments(score, process) if moments is None else moments
 
     def guided(u: Tensor, t: Tensor) -> Tensor:
         found = moments(u, t)
         return found.score + _pulled(
-            found, operator, (y - operator.A(found.mean)) / sigma**2
+            found, operator, _residual(operator, y, found) / sigma**2
         )
 
     return guided
 
 
+@checked
 def pigdm(
     score: Score,
     process: Process,
@@ -192,17 +196,16 @@ def pigdm(
         >>> from src.common.diffusion.processes import LinearVP
         >>> from src.common.images.operators import MatrixOperator
         >>> process, first = LinearVP(), MatrixOperator(torch.tensor([[1.0, 0.0]]))
-        >>> prior, y = GaussianMixture.isotropic(torch.zeros(1, 2), 1.0), torch.ones(1)
+        >>> prior = GaussianMixture.isotropic(torch.zeros(1, 2), 1.0)
+        >>> y = torch.ones(1).double()
         >>> guided = pigdm(prior.score_under(process), process, first, y, 0.5)
         >>> exact = exact_guidance(prior, process, first.matrix(), y, 0.5)
         >>> u, t = torch.ones(1, 2).double(), torch.tensor(0.5)
         >>> torch.allclose(guided(u, t), exact(u, t))
         True
     """
-    if sigma < 0 or prior_variance <= 0:
-        raise ValueError(
-            f"need sigma >= 0 and prior_variance > 0: {sigma}, {prior_variance}"
-        )
+    within("sigma", sigma, 0)
+    within("prior_variance", prior_variance, 0, ends=False)
     moments = autodiff_moments(score, process) if moments is None else moments
     singular = operator.singular_values()
 
@@ -210,9 +213,7 @@ def pigdm(
         found = moments(u, t)
         variance, factor = process.std(t) ** 2, process.mean(t)
         assumed = variance * prior_variance / (variance + factor**2 * prior_variance)
-        residual = (y - operator.A(found.mean)).expand(
-            len(u), *operator.observation_shape
-        )
+        residual = _residual(operator, y, found)
         cotangent = _through_spectrum(operator, singular, residual, assumed, sigma)
         pulled = found.pull(cotangent)
         if grid is None:
@@ -249,6 +250,11 @@ def exact_guidance(
 # --- shared steps ---------------------------------------------------------------------
 
 
+def _residual(operator: LinearOperator, y: Tensor, found: TweedieMoments) -> Tensor:
+    """Return y - H x_hat, (batch, *observation)."""
+    return operator.observations(y, len(found.mean)) - operator.A(found.mean)
+
+
 def _unit(residual: Tensor) -> Tensor:
     """Return residuals (batch, *observation) of length one; a residual of 0 stays 0."""
     norms = residual.flatten(1).norm(dim=1).clamp(min=torch.finfo(residual.dtype).tiny)
@@ -261,7 +267,13 @@ def _pulled(found: TweedieMoments, operator: LinearOperator, weights: Tensor) ->
 
 def _as_score(process: Process, grid: Tensor, t: Tensor, shift: Tensor) -> Tensor:
     """Return what to add to the score at t to move the ancestral step by `shift`."""
-    place = int((grid - t.to(grid)).abs().argmin())
+    away = (grid - t.to(grid)).abs()
+    place = int(away.argmin())
+    if float(away[place]) > 1e-6:
+        raise ValueError(
+            f"the time {float(t):g} is not in the guidance's grid: give it the grid of "
+            "the sampler"
+        )
     if place + 1 >= len(grid):
         raise ValueError("the last time of the grid has no step")
     of_clean = process.bridge_factors(grid[place], grid[place + 1])[1]

@@ -37,6 +37,7 @@ from src.inverse_problems.tmpd.tweedie import tmpd
 SAMPLES = 19
 TASKS = ("inpainting", "super-resolution", "deblurring")
 METHODS = ("TMPD", "TMPD, row sums", "PiGDM", "DPS", "DDRM")
+DATA_RANGE = 2.0  # pixels lie in [-1, 1]
 _FLOOR = 1e-2  # of TMPD's denominators, sensible for learned networks
 
 
@@ -303,14 +304,16 @@ def judge(
     kept = samples.nan_to_num(0.0, 1.0, -1.0).clamp(-1, 1)
     count = samples.shape[1]
     window = 7 if truth.shape[-1] <= 8 else 11
-    alike = ssim(kept.flatten(0, 1), truth.repeat_interleave(count, 0), window=window)
+    alike = ssim(
+        kept.flatten(0, 1), truth.repeat_interleave(count, 0), DATA_RANGE, window
+    )
     away = features(network, kept.flatten(0, 1)).unflatten(0, (-1, count))
     distance = (away - features(network, truth)[:, None]).norm(dim=2)
     # Values at the ends of the range: a truth of exactly -1 is inside if a sample goes
     # below it.
     inside = (samples.amin(1) <= truth) & (truth <= samples.amax(1))
     columns = {
-        "psnr": psnr(kept.mean(1), truth),
+        "psnr": psnr(kept.mean(1), truth, DATA_RANGE),
         "ssim": alike.unflatten(0, (-1, count)).mean(1),
         "feature": distance.mean(1),
         "coverage": inside[:, varying].double().mean(1),
@@ -357,7 +360,11 @@ def tune_dps(
             "DPS", network, prior.process, operator, y, setting, seed + 1, step
         )
         values.append(
-            float(psnr(drawn.nan_to_num(0.0, 1.0, -1.0).clamp(-1, 1), truth).mean())
+            float(
+                psnr(
+                    drawn.nan_to_num(0.0, 1.0, -1.0).clamp(-1, 1), truth, DATA_RANGE
+                ).mean()
+            )
         )
     return {"steps": list(candidates), "psnr": values}
 

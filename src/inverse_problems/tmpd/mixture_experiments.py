@@ -61,6 +61,9 @@ METHODS = (
 DDRM_ETA = 0.85
 
 
+SAMPLERS = ("ancestral", "euler_maruyama")
+
+
 @dataclass(frozen=True)
 class Budget:
     """How much is computed.
@@ -71,8 +74,11 @@ class Budget:
         steps: of the sampler.
         directions: of the sliced distance.
         sampler: "ancestral" or "euler_maruyama" (not for DPS, which is defined by its
-            step). Every name but "ancestral" is taken for "euler_maruyama".
+            step).
         double: compute in double precision.
+
+    Raises:
+        ValueError: for another process or sampler.
     """
 
     process: str = "vp"
@@ -81,6 +87,14 @@ class Budget:
     directions: int = 500
     sampler: str = "ancestral"
     double: bool = False
+
+    def __post_init__(self) -> None:
+        """Reject names that nothing has."""
+        if self.process not in ("vp", "ve") or self.sampler not in SAMPLERS:
+            raise ValueError(
+                f"process must be vp or ve and sampler one of {', '.join(SAMPLERS)}, "
+                f"not {self.process!r} and {self.sampler!r}"
+            )
 
 
 def compare(
@@ -203,9 +217,12 @@ def draw(
         dps_step: DPS's constant; the other methods do not use it.
 
     Raises:
-        ValueError: for an unknown method or process.
+        ValueError: for an unknown method or process, or DPS with another sampler than
+            the ancestral one.
     """
     dtype = torch.float64 if budget.double else torch.float32
+    if method == "dps" and budget.sampler != "ancestral":
+        raise ValueError("DPS is a shift of ancestral steps: use the ancestral sampler")
     process = forward_process(budget.process, problems.setting.dim)
     count, _, r = problems.means.shape
     grid = _grid(budget)

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from src.common.checks import within
 from src.common.diffusion.processes import LinearVP, Process, Score, VarianceExploding
 from src.common.images.operators import LinearOperator
 from src.inverse_problems.tmpd.tweedie import Moments, TweedieMoments, moments_at
@@ -40,7 +41,7 @@ class MixtureSetting:
         problems: number of random (H, y).
 
     Raises:
-        ValueError: for a dim that is odd or too small.
+        ValueError: for a dim that is odd or too small, and numbers out of range.
     """
 
     dim: int = 8
@@ -51,6 +52,10 @@ class MixtureSetting:
 
     def __post_init__(self) -> None:
         """Reject dimensions that do not fit."""
+        within("sigma", self.sigma, 0, ends=False)
+        within("variance", self.variance, 0, ends=False)
+        within("problems", self.problems, 1)
+        within("observations", self.observations, 1)
         if self.dim % 2 or self.dim < self.observations + 2:
             raise ValueError(
                 f"dim must be even and at least {self.observations + 2}: {self.dim}"

@@ -88,7 +88,7 @@ def projection_errors(
     Args:
         separations: distances of the two components, at least 0.
         setting: the problem on the line.
-        method: "tmpd" or "pigdm"; another name raises KeyError.
+        method: "tmpd" or "pigdm".
     """
     return [asdict(projection_error(float(s), setting, method)) for s in separations]
 
@@ -101,7 +101,10 @@ def projection_error(
     Args:
         separation: distance of the two components, at least 0.
         setting: the problem on the line.
-        method: "tmpd" or "pigdm"; another name raises KeyError.
+        method: "tmpd" or "pigdm".
+
+    Raises:
+        ValueError: for another method.
     """
     means = torch.tensor([[-0.5], [0.5]], dtype=torch.float64) * separation
     prior = GaussianMixture.isotropic(means, 1.0)
@@ -111,7 +114,10 @@ def projection_error(
         MatrixOperator(torch.ones(1, 1)),
         torch.tensor([setting.y], dtype=torch.float64),
     )
-    guide = {"tmpd": tmpd, "pigdm": pigdm}[method]
+    guides = {"tmpd": tmpd, "pigdm": pigdm}
+    if method not in guides:
+        raise ValueError(f"method must be tmpd or pigdm, not {method!r}")
+    guide = guides[method]
     guided = guide(prior.score_under(PROCESS), PROCESS, operator, y, setting.sigma)
     posterior = prior.posterior(operator.matrix(), y, setting.sigma)
     # The last time is not 0: the chains keep their noise to the end, so all laws have

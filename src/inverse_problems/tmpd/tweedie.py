@@ -25,9 +25,12 @@ row_sum  the diagonal matrix of its row sums    2
 cg       H C H^T, solved by conjugate gradients 1 per iteration, 1 more
 ======== ====================================== =========================
 
-The J of a learned network is not quite symmetric. Like the authors, this module uses
-products with its transpose (one reverse pass each) throughout; the full form
-symmetrises H C H^T before solving.
+The J of a learned network is far from symmetric: on noisy digits the antisymmetric part
+of H C H^T has 4 to 40 % of its size, and up to three in four eigenvalues are not
+positive. Like the authors, this module uses products with its transpose (one reverse
+pass each) throughout. Unlike theirs, which solves with the matrix as it is, the full
+form symmetrises H C H^T and raises eigenvalues that are not positive, and the other
+forms raise denominators; on the digits this is worth about 2 dB.
 """
 
 from collections.abc import Callable
@@ -37,7 +40,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from src.common.checks import checked, floating, within
 from src.common.diffusion.processes import Process, Score, per_image
+from src.common.diffusion.samplers import score_at
 from src.common.images.operators import LinearOperator
 
 FORMS = ("full", "diagonal", "row_sum", "cg")
@@ -89,6 +94,10 @@ def autodiff_moments(score: Score, process: Process) -> Moments:
         moments(u, t). Each call evaluates the score once and keeps its graph as long as
         the moments live.
 
+    Raises:
+        ValueError: when the moments are asked for, if the score has another shape than
+            u, or does not depend on u for autograd.
+
     Examples:
         >>> from src.common.diffusion.processes import LinearVP
         >>> u, t, process = torch.ones(1, 2), torch.tensor(0.5), LinearVP()
@@ -100,8 +109,15 @@ def autodiff_moments(score: Score, process: Process) -> Moments:
     """
 
     def moments(u: Tensor, t: Tensor) -> TweedieMoments:
+        floating("u", u)
+
         def denoise(u: Tensor) -> tuple[Tensor, Tensor]:
-            value = score(u, t)
+            value = score_at(score, u, t)
+            if not value.requires_grad:
+                raise ValueError(
+                    "the score has no gradient, from which the guidance is made: take "
+                    "it out of torch.no_grad(), and do not detach it"
+                )
             return process.denoised(u, value, t), value
 
         mean, pull, value = torch.func.vjp(denoise, u, has_aux=True)
@@ -171,6 +187,7 @@ def rows_by_loop(
 # --- the guidance ---------------------------------------------------------------------
 
 
+@checked
 def tmpd(
     score: Score,
     process: Process,
@@ -182,7 +199,7 @@ def tmpd(
     moments: Moments | None = None,
     chunk_size: int | None = None,
     rows: Rows = rows_by_vmap,
-    iterations: int = 10,
+    iterations: int = 3,
     floor: float = 1e-2,
 ) -> Score:
     """Return the score of p(u_t | y) under the projection of Tweedie's moments.
@@ -199,7 +216,10 @@ def tmpd(
         chunk_size: how many rows full and diagonal pull back at once; bounds their
             memory.
         rows: `rows_by_vmap` or `rows_by_loop`.
-        iterations: of conjugate gradients.
+        iterations: of conjugate gradients, at least 1. With an exact score more are
+            better. The H C H^T of a learned network is neither symmetric nor positive
+            definite, and after about five iterations the solution runs off along its
+            negative directions: on the digits ten cost 3 dB and a tenth of the samples.
         floor: positive. The variances of H C H^T cannot be negative, but those of a
             learned network may be, and so may a row sum, even with an exact score
             (where pixels are negatively correlated). Eigenvalues (full), diagonal
@@ -214,8 +234,8 @@ def tmpd(
 
     Raises:
         ValueError: for an unknown form, a negative sigma, or a floor that is not
-            positive. A y that does not fit the operator is noticed only when the score
-            is called.
+            positive; when the score is called, for a y that does not fit the operator
+            and the images, and as `autodiff_moments`.
 
     Examples:
         >>> from src.common.diffusion.gaussian_mixture import GaussianMixture
@@ -223,15 +243,16 @@ def tmpd(
         >>> from src.common.images.operators import MatrixOperator
         >>> process, first = LinearVP(), MatrixOperator(torch.tensor([[1.0, 0.0]]))
         >>> prior = GaussianMixture.isotropic(torch.zeros(1, 2), 1.0)
-        >>> score, y = prior.score_under(process), torch.tensor([2.0])
+        >>> score, y = prior.score_under(process), torch.tensor([2.0]).double()
         >>> guided = tmpd(score, process, first, y, sigma=0.5)
         >>> guided(torch.zeros(3, 2).double(), torch.tensor(0.5)).shape
         torch.Size([3, 2])
     """
     if form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}, not {form!r}")
-    if sigma < 0 or floor <= 0:
-        raise ValueError(f"need sigma >= 0 and floor > 0, not {sigma} and {floor}")
+    within("sigma", sigma, 0)
+    within("floor", floor, 0, ends=False)
+    within("iterations", iterations, 1)
     moments = autodiff_moments(score, process) if moments is None else moments
     smallest = floor * operator.singular_values().amax(-1) ** 2
     solve = _Solve(operator, sigma, smallest, chunk_size, rows, iterations)
@@ -263,7 +284,7 @@ def conditional_mean(process: Process, guided: Score, u: Tensor, t: Tensor) -> T
         >>> from src.common.diffusion.processes import LinearVP
         >>> from src.common.images.operators import MatrixOperator
         >>> process, first = LinearVP(), MatrixOperator(torch.tensor([[1.0, 0.0]]))
-        >>> u, y = torch.zeros(1, 2).double(), torch.tensor([2.0])
+        >>> u, y = torch.zeros(1, 2).double(), torch.tensor([2.0]).double()
         >>> guided = tmpd(lambda u, t: -u, process, first, y, sigma=0.5)
         >>> conditional_mean(process, guided, u, torch.tensor(1.0)).round(decimals=2)
         tensor([[1.6000, 0.0000]], dtype=torch.float64)
@@ -284,6 +305,7 @@ class _Solve:
 
     def guidance(self, moments: TweedieMoments, y: Tensor, form: str) -> Tensor:
         """Return J^T H^T W (y - H x_hat), with the W of a form, (batch, *image)."""
+        y = self.operator.observations(y, len(moments.mean))
         residual = (y - self.operator.A(moments.mean)).flatten(1)
         if form == "full":
             return self._full(moments, residual)
@@ -298,6 +320,11 @@ class _Solve:
         return moments.pull(self._adjoint(weights))
 
     def _full(self, moments: TweedieMoments, residual: Tensor) -> Tensor:
+        if residual.dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"the full form solves equations, which PyTorch cannot in "
+                f"{residual.dtype}: take single precision, or another form"
+            )
         pulled = self._pulled_rows(moments, residual)
         size = residual.shape[1]
         seen = (
@@ -379,6 +406,7 @@ def positive_definite(
     return matrices.index_put((failed.nonzero()[:, 0],), repaired)
 
 
+@checked
 def conjugate_gradients(
     product: Callable[[Tensor], Tensor],
     right: Float[Tensor, "batch size"],
@@ -396,10 +424,16 @@ def conjugate_gradients(
             learned network).
 
     Returns:
-        w, (batch, size); it need not have converged.
+        The w of the iterate with the smallest residual, (batch, size); it need not have
+        converged. Rows with right-hand sides that are not finite are NaN.
+
+    Raises:
+        ValueError: for a negative number of iterations.
     """
+    within("iterations", iterations, 0)
     solution, residual, direction = torch.zeros_like(right), right, right
     size = residual.square().sum(1, keepdim=True)
+    best, smallest = solution, size
     enough = tolerance**2 * size
     for _ in range(iterations):
         image = product(direction)
@@ -412,4 +446,6 @@ def conjugate_gradients(
         new = residual.square().sum(1, keepdim=True)
         ratio = torch.where(going, new / torch.where(size > 0, size, 1.0), 0.0)
         direction, size = residual + ratio * direction, new
-    return solution
+        best = torch.where(size < smallest, solution, best)
+        smallest = torch.minimum(size, smallest)
+    return torch.where(right.isfinite().all(1, keepdim=True), best, torch.nan)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from src.common.checks import checked
 from src.common.graphs.graph import Graph
 
 
@@ -79,6 +80,7 @@ def pattern_numbers(walks: Int[Tensor, "walks positions"]) -> Int[Tensor, " walk
     return torch.where(known[place] == codes, place, -1)
 
 
+@checked
 def pattern_shares(
     walks: Int[Tensor, "nodes per_node positions"],
 ) -> Float[Tensor, "nodes patterns"]:

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from src.common.graphs.graph import Graph, transition_matrix
+from src.common.checks import within
+from src.common.graphs.graph import Graph, expect_undirected, transition_matrix
 from src.network_embedding.random_walks.musae import Pairs
 
 
@@ -31,7 +32,12 @@ def expected_shares(
 
     Returns:
         (nodes, attributes), summing to 1.
+
+    Raises:
+        ValueError: for a directed graph, one without edges, or distances below 1.
     """
+    expect_undirected(graph, edges=True)
+    within("the smallest distance", min(distances), 1)
     step = transition_matrix(graph, torch.float64)
     reached, total = table.double(), torch.zeros(table.shape, dtype=torch.float64)
     for distance in range(1, max(distances) + 1):
@@ -74,7 +80,13 @@ def log_information(
         shares: (nodes, attributes) of the pairs.
         negatives: per pair, at least 1.
         exponent: of the negatives' chances.
+
+    Raises:
+        ValueError: for shares that are negative, or whose sum is not positive.
     """
+    if not (bool((shares >= 0).all()) and float(shares.sum()) > 0):
+        raise ValueError("shares must be at least 0, some of them positive")
+    within("negatives", negatives, 1)
     chance = shares.sum(dim=1, keepdim=True) * negative_chances(shares, exponent)
     return (shares / chance).log() - math.log(negatives)
 

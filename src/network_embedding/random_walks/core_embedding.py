@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from src.common.graphs.graph import Graph, adjacency, sparse_matrix
+from src.common.graphs.graph import Graph, adjacency, expect_undirected, sparse_matrix
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings
 from src.network_embedding.random_walks.skip_gram import train_walks
 from src.network_embedding.random_walks.walks import uniform_walks
@@ -30,6 +30,7 @@ def core_numbers(graph: Graph) -> Int[Tensor, " nodes"]:
         >>> core_numbers(Graph.from_edges(edges, 5))
         tensor([2, 2, 2, 1, 1])
     """
+    expect_undirected(graph)
     numbers = networkx.core_number(graph.to_networkx())
     return torch.tensor([numbers[node] for node in range(graph.num_nodes)])
 

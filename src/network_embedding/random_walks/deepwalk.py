@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from src.common.checks import checked
 from src.common.graphs.graph import Graph
 from src.network_embedding.random_walks.skip_gram import SkipGramSettings, train_walks
 from src.network_embedding.random_walks.walks import uniform_walks, walk_starts
@@ -37,6 +38,7 @@ class DeepWalkSettings:
         return replace(self.skip_gram, dimension=self.dimension)
 
 
+@checked
 def deepwalk(
     graph: Graph, settings: DeepWalkSettings, generator: torch.Generator
 ) -> Float[Tensor, "nodes dim"]:

@@ -53,7 +53,7 @@ class EdgeSet:
             source: (pairs,) nodes where the edges would begin.
             target: (pairs,) nodes where they would end.
         """
-        keys = source.long().mul_(self.num_nodes).add_(target)
+        keys = source.long() * self.num_nodes + target
         place = self._place(keys)
         byte = torch.index_select(self.bitmap, 0, place >> 3)
         found = (byte >> (place & 7).byte()).bitwise_and_(1)

@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from src.common.graphs.graph import Graph, adjacency
+from src.common.checks import checked, finite
+from src.common.graphs.graph import Graph, adjacency, expect_undirected
 from src.common.graphs.networks import GCN
 from src.common.training.loop import TrainingSettings, seeded, train
 
@@ -98,16 +99,16 @@ def sdne(
     Args:
         graph: undirected; a dense matrix of its size is made.
         settings: of the network and the training.
-        generator: source of the initial weights and of the batches.
+        generator: source of the initial weights and of the batches; nodes that do not
+            fill a batch wait for the next pass, which has another order.
 
     Returns:
         (nodes, dim) vectors and (nodes, nodes) logits of the rebuilt rows.
 
     Raises:
-        ValueError: for a graph without edges.
+        ValueError: for a directed graph, or one without edges.
     """
-    if not graph.num_edges:
-        raise ValueError("a graph without edges has nothing to encode")
+    expect_undirected(graph, edges=True)
     rows = adjacency(graph).to_dense()
     with seeded(generator):
         model = SDNE(graph.num_nodes, settings)
@@ -205,6 +206,7 @@ def gae(graph: Graph, settings: GAESettings, generator: torch.Generator) -> Auto
     Raises:
         ValueError: for a graph without edges.
     """
+    expect_undirected(graph, edges=True)
     if not graph.num_edges:
         raise ValueError("a graph without edges has nothing to encode")
     nodes = graph.num_nodes
@@ -219,6 +221,7 @@ def gae(graph: Graph, settings: GAESettings, generator: torch.Generator) -> Auto
     return Autoencoded(vectors, vectors @ vectors.T)
 
 
+@checked
 def gae_loss(
     vectors: Float[Tensor, "nodes dim"], target: Float[Tensor, "nodes nodes"]
 ) -> Float[Tensor, ""]:
@@ -229,9 +232,17 @@ def gae_loss(
 
     Args:
         vectors: (nodes, dim), z.
-        target: (nodes, nodes), 1 for an edge and 0 for none; both must occur.
+        target: (nodes, nodes), 1 for an edge and 0 for none.
+
+    Raises:
+        ValueError: for a target without edges or without pairs that have none.
     """
     pairs, edges = target.numel(), target.sum()
+    finite("target", target)
+    if not 0 < int(edges) < pairs:
+        raise ValueError(
+            f"need both edges and pairs without one: {int(edges)} of {pairs} are edges"
+        )
     weight = (pairs - edges) / edges
     scale = pairs / (2 * (pairs - edges))
     logits = vectors @ vectors.T

@@ -88,7 +88,7 @@ def train_walks_by_turns(
     square of the nodes; a block's gradients are then two matrix products.
 
     Args:
-        walks: (walks, positions) of nodes 0 ... num_nodes - 1.
+        walks: (walks, positions) of nodes 0 ... num_nodes - 1, -1 after an early end.
         num_nodes: rows of the result, at least 2.
         window: positions on each side that are contexts, at least 1.
         settings: of which negatives and exponent are not used.
@@ -100,16 +100,17 @@ def train_walks_by_turns(
     Raises:
         ValueError: for fewer than two nodes.
     """
-    turns = huffman_turns(torch.bincount(walks.reshape(-1), minlength=num_nodes))
+    turns = huffman_turns(torch.bincount(walks[walks >= 0], minlength=num_nodes))
     on_the_way, left = turns.abs(), (turns > 0).float()
     vectors = initial_vectors(num_nodes, settings.dimension, generator)
     theta = torch.zeros(num_nodes - 1, settings.dimension)
     band = context_band(walks.shape[1], window)
     size = max(1, settings.rows(num_nodes) // len(band))
     for block, rate in rate_blocks(len(walks), size, settings, generator):
-        nodes = walks[block]
-        passes = (band @ on_the_way[nodes]).flatten(0, 1)
-        lefts = (band @ left[nodes]).flatten(0, 1)
+        real = (walks[block] >= 0).float()[:, :, None]
+        nodes = walks[block].clamp(min=0)
+        passes = (real * (band @ (on_the_way[nodes] * real))).flatten(0, 1)
+        lefts = (real * (band @ (left[nodes] * real))).flatten(0, 1)
         at = nodes.reshape(-1)
         by_f, by_theta = walk_gradients_of_turns(vectors[at], theta, passes, lefts)
         descend(vectors, at, by_f, passes.sum(dim=1), rate, settings.reach)

@@ -25,7 +25,7 @@ from src.network_embedding.random_walks.anonymous_walks import (
     degree_profiles,
     pattern_shares,
 )
-from src.network_embedding.random_walks.walks import uniform_walks
+from src.network_embedding.random_walks.walks import parked, uniform_walks
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def walk_statistics(
     """
     nodes, positions = graph.num_nodes, settings.steps + 1
     starts = torch.arange(nodes).repeat_interleave(settings.walks)
-    flat = uniform_walks(graph, starts, settings.steps, generator)
+    flat = parked(uniform_walks(graph, starts, settings.steps, generator))
     walks = flat.reshape(nodes, settings.walks, positions)
     roles = torch.cat(
         [pattern_shares(walks), degree_profiles(graph, walks, settings.bins)], dim=1

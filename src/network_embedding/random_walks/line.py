@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import log_softmax, logsigmoid, normalize
 
-from src.common.graphs.graph import Graph, adjacency
+from src.common.graphs.graph import Graph, adjacency, expect_undirected
 
 NOISE_POWER = 0.75  # negatives are drawn by degree to this power (section 4.2)
 LAST_RATE = 1e-4  # the step size falls linearly to this part of its first value
@@ -230,14 +230,17 @@ def train_order(
         (nodes, dim) each.
 
     Raises:
-        ValueError: for another order, another drawing, or a graph without edges.
+        ValueError: for another order, another drawing, a graph without edges, or a
+            directed one in the first order.
     """
     if order not in (1, 2) or drawing not in ("by weight", "uniform"):
         raise ValueError(
             f"order must be 1 or 2 and drawing 'by weight' or 'uniform', "
             f"not {order}, {drawing!r}"
         )
-    if graph.num_edges == 0:
+    if order == 1:
+        expect_undirected(graph, edges=True)
+    if not graph.num_edges:
         raise ValueError("LINE needs a graph with at least one edge")
     nodes, dim, sources = graph.num_nodes, settings.dimension, graph.edge_index[0]
     vectors = (torch.rand(nodes, dim, generator=generator) - 0.5) / dim
@@ -280,7 +283,7 @@ def line(
         (nodes, 2 * dimension), each half of length 1.
 
     Raises:
-        ValueError: for a graph without edges.
+        ValueError: for a directed graph, or one without edges.
 
     Examples:
         >>> import networkx
@@ -289,6 +292,7 @@ def line(
         >>> line(club, settings, torch.Generator().manual_seed(0)).shape
         torch.Size([34, 16])
     """
+    expect_undirected(graph, edges=True)
     first, _ = train_order(graph, 1, settings, generator)
     second, _ = train_order(graph, 2, settings, generator)
     return side_by_side(first, second)

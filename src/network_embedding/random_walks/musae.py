@@ -125,6 +125,7 @@ def attribute_pairs(
         [(0, 1), (1, 2), (1, 0), (2, 1)]
     """
     early, late = walks[:, :-distance].reshape(-1), walks[:, distance:].reshape(-1)
+    early, late = early[late >= 0], late[late >= 0]  # -1 after the end of a walk
     source, target = torch.cat([early, late]), torch.cat([late, early])
     spans = lists.counts[target]
     ends = spans.cumsum(0)

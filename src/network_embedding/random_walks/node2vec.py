@@ -4,12 +4,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from src.common.checks import checked
 from src.common.graphs.graph import Graph
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings
 from src.network_embedding.random_walks.skip_gram import train_walks
 from src.network_embedding.random_walks.walks import second_order_walks, walk_starts
 
 
+@checked
 def node2vec(
     graph: Graph,
     settings: DeepWalkSettings,

@@ -28,6 +28,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from src.common.checks import checked, within
+
 GROUP = 64
 """At most so many pairs of `train_pairs` share their negatives."""
 
@@ -105,8 +107,8 @@ def walk_gradients(
     f: Float[Tensor, "G P D"],
     g: Float[Tensor, "G P D"],
     n: Float[Tensor, "G M D"],
-    band: Float[Tensor, "P P"],
-    scale: Float[Tensor, "P 1"],
+    band: Float[Tensor, "*#G P P"],
+    scale: Float[Tensor, "*#G P 1"],
 ) -> Gradients:
     """Return the gradients of the loss of all position pairs in `band` by f, g and n.
 
@@ -114,9 +116,9 @@ def walk_gradients(
         f: (G, P, D) vectors of the P positions of G walks, as nodes.
         g: (G, P, D) vectors of the same positions, as contexts.
         n: (G, M, D) context vectors of each walk's M negatives.
-        band: (P, P), 1 where position j is a context of position i.
-        scale: (P, 1), how many negative pairs each product of position i with a
-            negative stands for.
+        band: (P, P) or (G, P, P), 1 where position j is a context of position i.
+        scale: (P, 1) or (G, P, 1), how many negative pairs each product of position i
+            with a negative stands for.
 
     Returns:
         Gradients (2), (3) and (4), of the shapes of f, g and n.
@@ -152,6 +154,7 @@ def pair_gradients(
 # --- training -------------------------------------------------------------------------
 
 
+@checked
 def train_walks(
     walks: Int[Tensor, "walks P"],
     num_nodes: int,
@@ -166,7 +169,8 @@ def train_walks(
     pairs, whose scores are a band of the matrix of all products of its positions.
 
     Args:
-        walks: (walks, P) of nodes 0 ... num_nodes - 1; at least one walk.
+        walks: (walks, P) of nodes 0 ... num_nodes - 1; at least one walk. Walks that
+            end early have -1 after their end.
         num_nodes: rows of the results.
         window: at least 1.
         settings: see `SkipGramSettings`; `block` and `rows_a_node` count positions.
@@ -177,7 +181,8 @@ def train_walks(
         (num_nodes, dimension) vectors of nodes and of contexts.
 
     Raises:
-        ValueError: for a window below 1 or walks of one node.
+        ValueError: for a window below 1, no walks, walks of one node, or numbers that
+            are no nodes.
 
     Examples:
         >>> walks = torch.tensor([[0, 1, 2, 3], [3, 2, 1, 0]])
@@ -192,27 +197,45 @@ def train_walks(
         raise ValueError(
             f"need window >= 1 and walks of two nodes, not {window} and {length}"
         )
+    if not len(walks):
+        raise ValueError("need at least one walk: the graph has no nodes, or walks=0")
+    _check_numbers("walks", walks, num_nodes, lowest=-1)
     vectors = _start(num_nodes, num_nodes, settings, generator, start)
     sampler = NegativeSampler.of(
-        torch.bincount(walks.reshape(-1), minlength=num_nodes), settings
+        torch.bincount(walks[walks >= 0], minlength=num_nodes), settings
     )
     band = context_band(length, window)
-    contexts = band.sum(dim=1)  # of each position
-    shared = max(
-        k, length // 2
-    )  # half as many negatives as positions: each counts for several
-    scale = k * contexts[:, None] / shared
+    # Half as many negatives as positions: each counts for several.
+    shared = max(k, length // 2)
     size = max(1, settings.rows(num_nodes) // length)
-    a_walk = contexts * (1 + k), contexts, scale.sum().expand(shared)
-    terms = tuple(each.repeat(size) for each in a_walk)
+    whole = _weights(band.expand(size, length, length), k, shared)
+    cut = int(walks.min()) < 0
     for chosen, rate in rate_blocks(len(walks), size, settings, generator):
         nodes = walks[chosen]
-        block = _Block(nodes, nodes, sampler.draw((len(nodes), shared), generator))
-        gradients = walk_gradients(*block.rows_of(*vectors), band, scale)
+        drawn = sampler.draw((len(nodes), shared), generator)
+        scale, terms, own = whole[0][:1], whole[1], band
+        if cut:
+            real = nodes >= 0
+            nodes, own = nodes.clamp(min=0), band * (real[:, :, None] & real[:, None])
+            scale, terms = _weights(own, k, shared)
+        block = _Block(nodes, nodes, drawn)
+        gradients = walk_gradients(*block.rows_of(*vectors), own, scale)
         block.descend(*vectors, gradients, terms, rate, settings.reach)
     return vectors
 
 
+def _weights(
+    band: Float[Tensor, "G P P"], k: int, shared: int
+) -> tuple[Float[Tensor, "G P 1"], Terms]:
+    """Return how many negative pairs a product stands for, and the numbers of terms."""
+    contexts = band.sum(dim=2)  # of each position
+    scale = k * contexts[:, :, None] / shared
+    of_negatives = scale.sum(dim=1).expand(-1, shared)
+    terms = contexts * (1 + k), contexts, of_negatives
+    return scale, tuple(each.flatten() for each in terms)
+
+
+@checked
 def train_pairs(
     sources: Int[Tensor, " pairs"],
     contexts: Int[Tensor, " pairs"],
@@ -237,7 +260,8 @@ def train_pairs(
         (num_sources, dimension) and (num_contexts, dimension) vectors.
 
     Raises:
-        ValueError: if the two differ in length or are empty.
+        ValueError: if the two differ in length or are empty, or for numbers out of
+            range.
 
     Examples:
         >>> people, films = torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 1, 4])
@@ -248,8 +272,11 @@ def train_pairs(
     """
     if len(sources) != len(contexts) or not len(sources):
         raise ValueError(
-            f"need as many sources as contexts: {len(sources)}, {len(contexts)}"
+            "need as many sources as contexts, and at least one pair (a graph without "
+            f"edges has none): {len(sources)}, {len(contexts)}"
         )
+    _check_numbers("sources", sources, num_sources)
+    _check_numbers("contexts", contexts, num_contexts)
     k = settings.negatives
     vectors = _start(num_sources, num_contexts, settings, generator, start)
     sampler = NegativeSampler.of(
@@ -344,6 +371,7 @@ def descend(
 # --- pairs and negatives --------------------------------------------------------------
 
 
+@checked
 def context_band(length: int, window: int) -> Float[Tensor, "{length} {length}"]:
     """Return 1 where two positions differ and are at most `window` apart, else 0.
 
@@ -363,26 +391,33 @@ def context_band(length: int, window: int) -> Float[Tensor, "{length} {length}"]
     return ((apart > 0) & (apart <= window)).float()
 
 
+@checked
 def walk_pairs(
     walks: Int[Tensor, "walks P"], window: int
 ) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
     """Return all (centre, context) pairs at most `window` apart, in both directions.
 
     Args:
-        walks: (walks, P) nodes.
+        walks: (walks, P) nodes, -1 after the end of a walk.
         window: positions on each side that are contexts.
 
     Returns:
         (pairs,) centres and (pairs,) contexts; empty for walks of one node.
+
+    Raises:
+        ValueError: for a window below 1.
 
     Examples:
         >>> centres, contexts = walk_pairs(torch.tensor([[5, 6, 7]]), window=1)
         >>> list(zip(centres.tolist(), contexts.tolist()))
         [(5, 6), (6, 7), (6, 5), (7, 6)]
     """
+    within("window", window, 1)
     centres, contexts = [], []
     for offset in range(1, min(window, walks.shape[1] - 1) + 1):
         early, late = walks[:, :-offset].reshape(-1), walks[:, offset:].reshape(-1)
+        real = (early >= 0) & (late >= 0)
+        early, late = early[real], late[real]
         centres += [early, late]
         contexts += [late, early]
     if not centres:
@@ -473,6 +508,16 @@ class _Block:
         places = torch.cat([self.contexts.reshape(-1), self.negatives.reshape(-1)])
         descend(
             g, places, torch.cat([by_g, by_n]), torch.cat([of_g, of_n]), rate, reach
+        )
+
+
+def _check_numbers(name: str, numbers: Tensor, count: int, lowest: int = 0) -> None:
+    """Refuse numbers outside lowest ... count - 1."""
+    low, high = (int(end) for end in numbers.aminmax())
+    if not lowest <= low <= high < count:
+        raise ValueError(
+            f"{name} must hold numbers from {lowest} to {count - 1}, "
+            f"not {low} to {high}"
         )
 
 

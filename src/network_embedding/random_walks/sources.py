@@ -57,6 +57,10 @@ def hub_communities(seed: int, nodes: int = 300, blocks: int = 4) -> Graph:
         >>> hub_communities(seed=0).y.bincount()
         tensor([75, 75, 75, 75])
     """
+    if nodes < 1 or blocks < 1 or nodes % blocks:
+        raise ValueError(
+            f"{nodes} nodes are no {blocks} blocks of equal size: take a multiple"
+        )
     generator = stream(seed, HUB_COMMUNITIES)
     hubs = power_law_propensity(nodes, 2.5, generator)
     sizes = (nodes // blocks,) * blocks

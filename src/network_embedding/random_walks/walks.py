@@ -9,26 +9,34 @@ its own stream, so results do not depend on threads.
 Weighted steps invert the cumulative weights by binary search in one array for the whole
 graph. Alias tables would make that search constant in time, but they have to be built
 edge by edge (which a vectorised program cannot do fast), and second-order walks would
-need one table per *pair* of edges. Rejection sampling needs neither: a neighbour
-proposed by weight is accepted with a probability that depends on the previous node.
+need one table per *pair* of edges. Rejection sampling needs neither (see
+`second_order`).
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
+from src.common.checks import checked, within
 from src.common.graphs.graph import Graph
 from src.network_embedding.random_walks.edge_membership import EdgeSet
+from src.network_embedding.random_walks.second_order import LOW_32, Acceptance, take
 
 CHUNK = 1 << 15  # walks moved together: their state is some 100 KB per array
-LOW_32 = 0xFFFFFFFF
-FEW = CHUNK // 16
 
 
+ENDED = -1
+"""Stands in the place of the nodes after the end of a walk."""
+
+LEAST = 1e-100  # of p and q, and one over the largest
+
+
+@checked
 def walk_starts(
     num_nodes: int, per_node: int, generator: torch.Generator
 ) -> Int[Tensor, " walks"]:
@@ -40,25 +48,31 @@ def walk_starts(
         num_nodes: nodes are 0 ... num_nodes - 1.
         per_node: rounds, at least 0.
         generator: source of the orders.
+
+    Raises:
+        ValueError: for a negative number of rounds.
     """
+    within("num_nodes", num_nodes, 0)
+    within("per_node", per_node, 0)
     rounds = [torch.randperm(num_nodes, generator=generator) for _ in range(per_node)]
     return torch.cat(rounds) if rounds else torch.empty(0, dtype=torch.long)
 
 
+@checked
 def uniform_walks(
     graph: Graph, starts: Int[Tensor, " walks"], steps: int, generator: torch.Generator
 ) -> Int[Tensor, "walks nodes"]:
     """Return walks that take each edge of a node with equal chance, or by its weight.
 
     Args:
-        graph: directed or not. A walk at a node without outgoing edges stays there.
+        graph: directed or not. A walk ends at a node without outgoing edges.
         starts: (walks,) first nodes.
         steps: at least 0.
         generator: source of the steps.
 
     Returns:
-        (walks, steps + 1) nodes; in memory, the nodes of all walks at one step are
-        adjacent.
+        (walks, steps + 1) nodes, `ENDED` after the end of a walk; in memory, the nodes
+        of all walks at one step are adjacent.
 
     Raises:
         ValueError: for a start that is not a node, or negative steps.
@@ -73,6 +87,7 @@ def uniform_walks(
     return Walker(graph).first_order(starts, steps, generator)
 
 
+@checked
 def second_order_walks(
     graph: Graph,
     starts: Int[Tensor, " walks"],
@@ -85,22 +100,24 @@ def second_order_walks(
 
     The chance of x is proportional to that product. alpha is 1/p for x = t, 1 for x
     next to t (an edge from t to x), 1/q otherwise (Grover and Leskovec 2016, section
-    3.2). The first step has no t and goes by weight.
+    3.2). The first step has no t and goes by weight. On a directed graph the paper's
+    distance from t to x asks for an edge from t to x; the authors' program asks for one
+    from x to t. A step costs about the same whatever p and q are.
 
     Args:
-        graph: directed or not. A walk at a node without outgoing edges stays there.
+        graph: directed or not. A walk ends at a node without outgoing edges.
         starts: (walks,) first nodes.
         steps: at least 0.
-        p: positive; a large p avoids going back.
-        q: positive; a large q stays near t, a small q moves away.
+        p: positive and finite; a large p avoids going back.
+        q: positive and finite; a large q stays near t, a small q moves away.
         generator: source of the steps.
 
     Returns:
         (walks, steps + 1) nodes, laid out as by `uniform_walks`.
 
     Raises:
-        ValueError: for a start that is not a node, negative steps, or p or q not
-            positive.
+        ValueError: for a start that is not a node, negative steps, or p or q out of
+            range.
 
     Examples:
         With a huge p, a walk on a path never turns back.
@@ -120,13 +137,15 @@ class Walker:
         """Build the tables: 12 bytes per node, 4 per edge, 12 per edge with weights.
 
         Args:
-            graph: nodes without outgoing edges get a loop, which keeps walks there.
+            graph: nodes without outgoing edges get a loop, which keeps walks there
+                until `_in_chunks` cuts them.
         """
         self.graph = graph
         source, target = graph.edge_index
         weights = graph.edge_weight
         degree = torch.bincount(source, minlength=graph.num_nodes)
-        lonely = torch.nonzero(degree == 0).ravel()
+        self.ends = degree == 0
+        lonely = torch.nonzero(self.ends).ravel()
         if len(lonely):
             source, order = torch.cat([source, lonely]).sort(stable=True)
             target = torch.cat([target, lonely])[order]
@@ -202,22 +221,23 @@ class Walker:
         Args:
             starts: (walks,) first nodes.
             steps: at least 0.
-            p: positive; a large p avoids going back.
-            q: positive; a large q stays near the previous node.
+            p: positive and finite; a large p avoids going back.
+            q: positive and finite; a large q stays near the previous node.
             generator: source of the steps.
 
         Returns:
             (walks, steps + 1) nodes.
 
         Raises:
-            ValueError: for a start that is not a node, negative steps, or p or q not
-                positive.
+            ValueError: for a start that is not a node, negative steps, or p or q out of
+                range.
         """
-        if p <= 0 or q <= 0:
-            raise ValueError(f"p and q must be positive, not {p} and {q}")
+        remedy = "for walks that never turn back give p = 1e9"
+        within("p", p, LEAST, 1 / LEAST, remedy=remedy)
+        within("q", q, LEAST, 1 / LEAST)
         if p == q == 1:
             return self.first_order(starts, steps, generator)
-        rule = _Acceptance(self, 1 / p, 1 / q)
+        rule = Acceptance(self, 1 / p, 1 / q)
 
         def walk(rows: Int[Tensor, "nodes chunk"], random: np.random.Generator) -> None:
             before = rows[0].int()
@@ -233,7 +253,7 @@ class Walker:
         return self._in_chunks(walk, starts, steps, generator)
 
     def _in_chunks(self, walk, starts, steps, generator):
-        """Run `walk` on all chunks, on as many threads as torch uses."""
+        """Run `walk` on all chunks, and cut walks where they cannot go on."""
         if steps < 0:
             raise ValueError(f"steps must be at least 0, not {steps}")
         nodes = self.graph.num_nodes
@@ -248,6 +268,16 @@ class Walker:
             random = np.random.Generator(np.random.SFC64((key, first)))
             walk(rows[:, first : first + CHUNK], random)
 
+        self._run(work, chunks)
+        if bool(self.ends.any()):
+            for step in range(1, len(rows)):
+                stopped = (rows[step - 1] == ENDED) | self.ends[rows[step - 1]]
+                rows[step].masked_fill_(stopped, ENDED)
+        return rows.T
+
+    @staticmethod
+    def _run(work: Callable[[int], None], chunks: range) -> None:
+        """Do all chunks, on as many threads as torch uses."""
         threads = min(torch.get_num_threads(), len(chunks))
         if threads <= 1:
             for first in chunks:
@@ -255,21 +285,20 @@ class Walker:
         else:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(work, chunks))
-        return rows.T
 
     def _step(self, at: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Return the nodes after one first-order step, and the edges taken."""
         if self.weight is not None:
-            low, total = _take(self.below, at), _take(self.total, at)
+            low, total = take(self.below, at), take(self.total, at)
             return self.search(
                 at, low + total.mul_(torch.from_numpy(random.random(len(at))))
             )
-        span = _take(self.span, at)
+        span = take(self.span, at)
         draw = torch.from_numpy(random.bit_generator.random_raw(len(at)).view(np.int64))
         draw.bitwise_and_(LOW_32)
         draw.mul_(span & LOW_32).bitwise_right_shift_(32)  # floor(degree * uniform)
         edge = draw.add_(span.bitwise_right_shift_(32))
-        return _take(self.target, edge), edge
+        return take(self.target, edge), edge
 
     def search(self, at: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Return the nodes and edges at which the cumulative weights exceed `value`.
@@ -282,136 +311,25 @@ class Walker:
             (walks,) targets of the edges found, and (walks,) places of these edges.
         """
         edge = torch.searchsorted(self.cumulative, value, right=True)
-        span = _take(self.span, at)
+        span = take(self.span, at)
         first = span >> 32
         edge = torch.minimum(
             edge, first + (span & LOW_32) - 1
         )  # rounding at the node's last edge
-        return _take(self.target, edge), edge
+        return take(self.target, edge), edge
 
 
-class _Acceptance:
-    """Second-order steps by rejection.
+@checked
+def parked(walks: Int[Tensor, "*walks nodes"]) -> Int[Tensor, "*walks nodes"]:
+    """Return the walks with their last node in all places after their end.
 
-    A neighbour x is proposed by weight and accepted with probability alpha / bound,
-    where the bound is max(1, 1/q). If 1/p exceeds the bound, the weight that going back
-    still lacks, (1/p - bound) weight(v, t), becomes a proposal of its own that is
-    always accepted. So a small p costs no rejections.
+    Args:
+        walks: from `uniform_walks` or `second_order_walks`.
+
+    Examples:
+        >>> parked(torch.tensor([[4, 2, ENDED, ENDED]]))
+        tensor([[4, 2, 2, 2]])
     """
-
-    def __init__(self, walker: Walker, back: float, far: float):
-        self.walker = walker
-        bound = max(1.0, far)
-        self.extra = max(0.0, back / bound - 1)
-        self.back, self.near, self.far = min(1.0, back / bound), 1 / bound, far / bound
-        self.uses_edges = self.extra > 0 and not (
-            walker.weight is None and walker.undirected
-        )
-        if self.uses_edges:
-            weight = (
-                torch.ones(len(walker.opposite))
-                if walker.weight is None
-                else walker.weight
-            )
-            self.weight_back = torch.cat([weight, weight.new_zeros(1)]).double()
-
-    def step(self, at, before, edge, random) -> tuple[Tensor, Tensor | None]:
-        """Return the nodes after `at` and the edges that lead there.
-
-        The walks came to `at` from `before` by `edge`.
-
-        Edges are kept only where going back, as a proposal of its own, needs their
-        weight.
-        """
-        nodes, edges, rejected = self._propose(at, before, edge, random)
-        left = rejected
-        while len(left):
-            at, before = _take(at, rejected), _take(before, rejected)
-            edge = None if edges is None else _take(edge, rejected)
-            # When few are left, each proposes several times at once and takes the first
-            # accepted.
-            times = 1 if len(left) > FEW else 8
-            again = [
-                None if x is None else _repeat(x, times) for x in (at, before, edge)
-            ]
-            some_nodes, some_edges, refused = self._propose(*again, random)
-            taken = torch.ones(len(left) * times, dtype=torch.uint8).scatter_(
-                0, refused, 0
-            )
-            first = taken.view(-1, times).argmax(dim=1)
-            first += torch.arange(0, len(taken), times)
-            nodes.scatter_(0, left, _take(some_nodes, first))
-            if edges is not None:
-                edges.scatter_(0, left, _take(some_edges, first))
-            rejected = _where(_take(taken, first) == 0)
-            left = _take(left, rejected)
-        return nodes, edges
-
-    def _propose(
-        self, at, before, edge, random
-    ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Return one proposal per walk: nodes, edges and places of those rejected."""
-        walker, extra = self.walker, self.extra
-        if self.uses_edges:
-            opposite = _take(walker.opposite, edge)
-            extra = _take(self.weight_back, opposite).mul_(extra)
-        value = torch.from_numpy(random.random(len(at)))
-        if walker.weight is None:
-            span = _take(walker.span, at)
-            total = span & LOW_32
-            value.mul_(total.double().add_(extra))
-            place = value.long()
-            chance = value.sub_(
-                place
-            )  # the fraction is uniform and independent of the place
-            returns = _where(place >= total) if self.extra else None
-            edge = place.add_(span.bitwise_right_shift_(32)).clamp_(
-                max=len(walker.target) - 1
-            )
-            nodes = _take(walker.target, edge)
-        else:
-            total = _take(walker.total, at)
-            value.mul_(total + extra)
-            returns = _where(value >= total) if self.extra else None
-            nodes, edge = walker.search(at, value.add_(_take(walker.below, at)))
-            chance = torch.from_numpy(random.random(len(at)))
-        if returns is not None:
-            nodes.scatter_(0, returns, _take(before, returns))
-            if self.uses_edges:
-                edge.scatter_(0, returns, _take(opposite, returns).long())
-        return (
-            nodes,
-            edge if self.uses_edges else None,
-            self._rejected(nodes, before, chance),
-        )
-
-    def _rejected(self, nodes, before, chance) -> Int[Tensor, " rejected"]:
-        """Return the places of the proposals that are refused, given uniform numbers.
-
-        Either near or far nodes have alpha / bound = 1, so only chances above the other
-        value require asking whether the two nodes are neighbours. Boolean masks are
-        slow on a processor, lists of places are not.
-        """
-        refused = []
-        if self.back < 1:
-            returns = _where(nodes == before)
-            refused.append(_take(returns, _where(_take(chance, returns) >= self.back)))
-        if self.near != self.far:
-            asked = _where(chance >= min(self.near, self.far))
-            x, t = _take(nodes, asked), _take(before, asked)
-            wrong = self.walker.edges.contains(t, x) ^ (self.near == 1)
-            refused.append(_take(asked, _where(wrong & (x != t))))
-        return torch.cat(refused) if refused else torch.empty(0, dtype=torch.long)
-
-
-def _repeat(values: Tensor, times: int) -> Tensor:
-    return values if times == 1 else values.repeat_interleave(times)
-
-
-def _take(table: Tensor, places: Tensor) -> Tensor:
-    return torch.index_select(table, 0, places)
-
-
-def _where(mask: Bool[Tensor, " chunk"]) -> Int[Tensor, " true"]:
-    """Return the places where the mask is true; numpy needs a sixth of torch's time."""
-    return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    place = torch.arange(walks.shape[-1]).expand_as(walks)
+    last = place.where(walks != ENDED, 0).cummax(dim=-1).values
+    return walks.gather(-1, last)

@@ -101,7 +101,7 @@ def test_class_features_are_a_mean_and_noise():
     assert float(rest.std()) == pytest.approx(0.5, rel=0.02)
     assert abs(float(rest.mean())) < 5 * 0.5 / (500 * 40) ** 0.5
     assert torch.equal(noisy.edge_index, graph.edge_index) and noisy.y is graph.y
-    with pytest.raises(ValueError, match="one class a node"):
+    with pytest.raises(ValueError, match="one class per node"):
         with_class_features(Graph(graph.edge_index, 500), 4, 0.1, generator())
 
 

@@ -11,10 +11,10 @@ from torch_geometric.io import read_tu_data
 
 from src.book.storage.data import registry
 from src.common.graphs import public_sets
+from src.common.graphs.exchange import read_edge_list
 from src.common.graphs.public_sets import (
     load_graph,
     load_graphs,
-    read_edge_list,
     read_mat,
     read_planetoid,
     read_tu,

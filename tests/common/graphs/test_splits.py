@@ -73,7 +73,7 @@ def test_clear_errors():
         split_per_class(graph, 6, 1, stream(0))
     with pytest.raises(ValueError, match="8 nodes are left for 8 validation and 0 test"):
         split_per_class(graph, 3, 8, stream(0))
-    with pytest.raises(ValueError, match="one class a node"):
+    with pytest.raises(ValueError, match="one class per node"):
         split_per_class(graph_of(torch.ones(4, 2)), 1, 1, stream(0))
     with pytest.raises(ValueError, match="add up to 1"):
         split_at_random(10, (0.8, 0.1, 0.2), stream(0))

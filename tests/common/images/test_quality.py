@@ -35,9 +35,11 @@ def noise(*shape, seed=0):
 @pytest.mark.parametrize(("side", "seed", "std", "window", "similarity", "decibels"), REFERENCE)
 def test_scikit_image_gives_the_same(side, seed, std, window, similarity, decibels):
     restored, true = waves(side, seed)
-    assert float(ssim(restored, true, window=window, std=std)) == pytest.approx(similarity, 1e-9)
-    assert float(psnr(restored, true)) == pytest.approx(decibels, 1e-9)
-    single = ssim(restored.float(), true.float(), window=window, std=std)
+    assert float(ssim(restored, true, 2.0, window=window, std=std)) == pytest.approx(
+        similarity, 1e-9
+    )
+    assert float(psnr(restored, true, 2.0)) == pytest.approx(decibels, 1e-9)
+    single = ssim(restored.float(), true.float(), 2.0, window=window, std=std)
     assert float(single) == pytest.approx(similarity, 1e-4)
 
 
@@ -64,27 +66,27 @@ def test_ssim_is_the_paper_s_formula(height, width, window, data_range):
 
 def test_ssim_of_equal_and_opposite_images():
     x = noise(3, 2, 16, 12)
-    torch.testing.assert_close(ssim(x, x), torch.ones(3, dtype=torch.float64))
+    torch.testing.assert_close(ssim(x, x, 2.0), torch.ones(3, dtype=torch.float64))
     centred = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).double().repeat(6, 6)[None, None]
-    assert -1 <= float(ssim(centred, -centred)) < -0.9
+    assert -1 <= float(ssim(centred, -centred, 2.0)) < -0.9
 
 
 def test_one_number_an_image_and_the_mean_over_channels():
     x, y = noise(4, 3, 12, 12), noise(4, 3, 12, 12, seed=1)
-    each = ssim(x.reshape(12, 1, 12, 12), y.reshape(12, 1, 12, 12))
-    torch.testing.assert_close(ssim(x, y), each.reshape(4, 3).mean(1))
-    torch.testing.assert_close(each[5:6], ssim(x[1:2, 2:3], y[1:2, 2:3]))
-    torch.testing.assert_close(psnr(x, y)[2], psnr(x[2:3], y[2:3])[0])
-    assert psnr(x, y).shape == ssim(x, y).shape == (4,)
+    each = ssim(x.reshape(12, 1, 12, 12), y.reshape(12, 1, 12, 12), 2.0)
+    torch.testing.assert_close(ssim(x, y, 2.0), each.reshape(4, 3).mean(1))
+    torch.testing.assert_close(each[5:6], ssim(x[1:2, 2:3], y[1:2, 2:3], 2.0))
+    torch.testing.assert_close(psnr(x, y, 2.0)[2], psnr(x[2:3], y[2:3], 2.0)[0])
+    assert psnr(x, y, 2.0).shape == ssim(x, y, 2.0).shape == (4,)
 
 
 def test_psnr_by_hand():
     true = torch.zeros(2, 1, 2, 2)
     restored = true + torch.tensor([0.1, 0.2]).reshape(2, 1, 1, 1)
     expected = torch.tensor([20 * math.log10(2 / 0.1), 20 * math.log10(2 / 0.2)])
-    torch.testing.assert_close(psnr(restored, true), expected)
+    torch.testing.assert_close(psnr(restored, true, 2.0), expected)
     torch.testing.assert_close(psnr(restored, true, 1.0), expected - 20 * math.log10(2))
-    assert torch.isinf(psnr(true, true)).all()
+    assert torch.isinf(psnr(true, true, 2.0)).all()
 
 
 def test_scaling_image_and_range_together_changes_nothing():
@@ -98,10 +100,11 @@ def test_scaling_image_and_range_together_changes_nothing():
 def test_more_noise_is_worse(level, factor):
     true, error = waves(16, 0)[1], noise(1, 1, 16, 16)
     for measure in (psnr, ssim):
-        assert measure(true + level * error, true) > measure(true + factor * level * error, true)
+        less, more = (measure(true + k * level * error, true, 2.0) for k in (1, factor))
+        assert less > more
 
 
 @pytest.mark.parametrize("window", [4, 9, 0])
 def test_window_must_be_odd_and_fit(window):
     with pytest.raises(ValueError, match="window"):
-        ssim(noise(1, 1, 8, 8), noise(1, 1, 8, 8), window=window)
+        ssim(noise(1, 1, 8, 8), noise(1, 1, 8, 8), 2.0, window=window)

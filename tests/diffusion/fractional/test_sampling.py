@@ -59,12 +59,13 @@ def test_grids_evaluate_the_score_as_often_as_they_are_told():
             calls.append(float(t))
             return -u
 
-        draw(FVP, score, (2,), sampler, 20, generator())
-        # Heun: two in each step but the last; an even number cannot be met exactly.
-        assert len(calls) == (21 if sampler == "heun" else 20)
+        draw(FVP, score, (2,), sampler, 21, generator())
+        assert len(calls) == 21
         assert min(calls) > 0
     released = grid_of("released sde", 20)
     assert torch.allclose(released.diff(), torch.tensor(-(1 - 1e-3) / 19, dtype=torch.float64))
+    with pytest.raises(ValueError, match="odd number of times, not 20"):
+        grid_of("heun", 20)
     with pytest.raises(ValueError, match="unknown sampler"):
         grid_of("euler", 20)
     with pytest.raises(ValueError, match="at least 3"):

@@ -241,7 +241,7 @@ def test_length_penalty():
 def test_impossible_searches_are_refused():
     model, source = make("post"), sources(1, 3)
     for arguments in ({"beam": 0}, {"alpha": -0.1}):
-        with pytest.raises(ValueError, match="beam must be at least 1 and alpha at least 0"):
+        with pytest.raises(ValueError, match="must be at least"):
             beam_search(model, source, **arguments)
     for search in (greedy, beam_search):
         with pytest.raises(ValueError, match="max_length must be at least 1"):
@@ -254,3 +254,17 @@ def test_decoding_keeps_no_gradients(cached):
     greedy(model, source, 4, cached=cached)
     beam_search(model, source, 2, max_length=4, cached=cached)
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_model_without_numbers_writes_nothing():
+    model = make("post")
+    with torch.no_grad():
+        next(model.parameters()).fill_(torch.nan)
+    for search in (greedy, beam_search):
+        with pytest.raises(ValueError, match="logits are NaN"):
+            search(model, sources(2, 3), max_length=4)
+
+
+def test_a_search_without_sources_finds_nothing():
+    assert beam_search(make("post"), sources(2, 3)[:0]).shape == (0, 0)
+    assert len(greedy(make("post"), sources(2, 3)[:0], 4)) == 0

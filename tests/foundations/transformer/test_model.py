@@ -416,3 +416,25 @@ def test_it_learns_to_copy(norm):
         loss.backward()
         optimiser.step()
     assert loss < 0.2 < math.log(8)  # guessing costs log 8 = 2.08
+
+
+def test_pytorch_s_own_number_for_padding_works_too():
+    logits = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0))
+    target = torch.tensor([[1, 2, -100], [3, -100, -100]])
+    expected = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), target.flatten(), label_smoothing=0.1
+    )
+    assert torch.allclose(label_smoothed_loss(logits, target, 0.1, -100), expected)
+    with pytest.raises(ValueError, match=r"target holds -100, outside 0 ... 7"):
+        label_smoothed_loss(logits, target, 0.1, 0)
+    hidden = logits.clone()
+    hidden[0, 2] = torch.nan  # where the target does not count
+    assert torch.allclose(label_smoothed_loss(hidden, target, 0.1, -100), expected)
+
+
+def test_counters_of_checkpoints_are_not_averaged():
+    states = [{"w": torch.full((2,), float(k)), "steps": torch.tensor(k)} for k in (1, 4)]
+    mean = average_checkpoints(states)
+    assert mean["w"].tolist() == [2.5, 2.5] and mean["steps"] == 4
+    with pytest.raises(ValueError, match="same shapes"):
+        average_checkpoints([{"w": torch.zeros(1)}, {"w": torch.zeros(2)}])

@@ -108,3 +108,21 @@ def test_multi30k_has_the_published_counts(data_mirror):
     first = load_multi30k(folder, "train")
     assert first.source[0].startswith("Zwei junge weiße Männer")
     assert first.target[0].startswith("Two young, White males")
+
+
+def test_lists_that_do_not_belong_together_have_no_bleu():
+    one, two = "the dog bit the man today", "it was a very sunny day"
+    for hypotheses, references in (([one, two], [one]), ([one], [one, two])):
+        with pytest.raises(ValueError, match="must have the same length"):
+            bleu(hypotheses, references)
+    with pytest.raises(ValueError, match="not one text"):
+        bleu(one, one)
+    with pytest.raises(ValueError, match="must not be empty"):
+        bleu([], [])
+    with pytest.raises(ValueError, match="groups must be at least 1 and at most 2, not 3"):
+        grouped_bleu([one, two], [one, two], 3)
+
+
+def test_batches_need_pairs():
+    with pytest.raises(ValueError, match="need at least one pair"):
+        next(token_batches([], 10, torch.Generator()))

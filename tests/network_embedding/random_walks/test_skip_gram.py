@@ -148,3 +148,33 @@ def test_bad_input_is_refused():
         SkipGramSettings(dimension=0)
     with pytest.raises(ValueError, match="must be positive"):
         SkipGramSettings(learning_rate=0.0)
+
+
+def test_walks_that_end_early_teach_what_their_shorter_copies_teach():
+    """Cut walks among whole ones: the same losses as the pairs of what is left."""
+    walks = torch.tensor([[0, 1, 2, 3], [3, 2, -1, -1], [4, -1, -1, -1], [1, 0, 1, -1]])
+    settings = SkipGramSettings(dimension=4, negatives=2, rows_a_node=100.0)
+    f, g = (torch.randn(6, 4, generator=torch.Generator().manual_seed(k)) for k in (0, 1))
+    moved, _ = train_walks(walks, 6, 2, settings, torch.Generator(), start=(f, g))
+    # Node 4 only has a walk of one node, node 5 none: nothing moves them as centres.
+    changed = (moved != f).any(dim=1)
+    assert changed.tolist() == [True, True, True, True, False, False]
+
+
+def test_cut_walks_have_the_gradients_of_their_pairs():
+    f, g, n = (
+        torch.randn(2, size, 3, generator=torch.Generator().manual_seed(size), dtype=torch.double)
+        for size in (4, 5, 2)
+    )
+    g = g[:, :4]
+    real = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]], dtype=torch.double)
+    band = context_band(4, 2).double() * real[:, :, None] * real[:, None, :]
+    scale = 3 * band.sum(2, keepdim=True) / 2
+    whole = walk_gradients(f.clone(), g.clone(), n.clone(), band, scale)
+    short = context_band(2, 2).double()
+    alone = walk_gradients(
+        f[1:, :2].clone(), g[1:, :2].clone(), n[1:].clone(), short, 3 * short.sum(1)[:, None] / 2
+    )
+    for found, expected in zip(whole, alone, strict=True):
+        assert torch.allclose(found[1:, : expected.shape[1]], expected)
+    assert bool((whole[0][1, 2:] == 0).all()) and bool((whole[1][1, 2:] == 0).all())

@@ -1,5 +1,7 @@
 """Walks against the definition: exact transition probabilities, chi-square, stationary law."""
 
+import math
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -7,10 +9,16 @@ import torch
 from scipy import stats
 
 from src.common.graphs.graph import Graph
-from src.network_embedding.random_walks import edge_membership
+from src.network_embedding.random_walks import edge_membership, second_order
 from src.network_embedding.random_walks import walks as random_walks
 from src.network_embedding.random_walks.edge_membership import EdgeSet
-from src.network_embedding.random_walks.walks import second_order_walks, uniform_walks, walk_starts
+from src.network_embedding.random_walks.walks import (
+    ENDED,
+    parked,
+    second_order_walks,
+    uniform_walks,
+    walk_starts,
+)
 
 LEAST_P = 1e-4
 
@@ -132,12 +140,13 @@ def test_visits_are_proportional_to_degree_in_the_long_run():
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_every_step_is_an_edge_and_lonely_nodes_stay(weighted):
+def test_every_step_is_an_edge_and_walks_end_where_no_edge_leads_on(weighted):
     edges = torch.tensor([[1, 2, 2, 5], [2, 3, 4, 1]])  # 0, 6 and 7 have none, 3 and 4 no way out
     weight = torch.tensor([1.0, 2.0, 3.0, 0.5]) if weighted else None
     graph = Graph.from_edges(edges, 8, weight, directed=True)
     starts = torch.arange(8).repeat(20)
-    allowed = set(map(tuple, edges.T.tolist())) | {(v, v) for v in (0, 3, 4, 6, 7)}
+    allowed = set(map(tuple, edges.T.tolist()))
+    allowed |= {(v, ENDED) for v in (0, 3, 4, 6, 7, ENDED)}
     for walks in (
         uniform_walks(graph, starts, 6, torch.Generator().manual_seed(7)),
         second_order_walks(graph, starts, 6, 0.5, 2.0, torch.Generator().manual_seed(7)),
@@ -147,7 +156,56 @@ def test_every_step_is_an_edge_and_lonely_nodes_stay(weighted):
         steps = set(
             zip(walks[:, :-1].reshape(-1).tolist(), walks[:, 1:].reshape(-1).tolist(), strict=True)
         )
-        assert steps <= allowed
+        assert steps == allowed
+        stayed = parked(walks)
+        assert torch.equal(stayed[walks != ENDED], walks[walks != ENDED])
+        ends = torch.tensor([0, 3, 4, 6, 7])
+        assert bool(torch.isin(stayed[:, -1], ends).all())
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize(("p", "q"), [(0.25, 4.0), (4.0, 0.25), (1e4, 1.0), (50.0, 1e-3)])
+def test_the_step_after_many_refusals_follows_the_definition(monkeypatch, p, q, weighted, directed):
+    """With one round all refused steps are exact, and the law is still that of the paper."""
+    monkeypatch.setattr(second_order, "ROUNDS", 1)
+    graph = small_graph(weighted, directed)
+    starts = walk_starts(12, 3000, torch.Generator().manual_seed(0))
+    walks = second_order_walks(graph, starts, 10, p, q, torch.Generator().manual_seed(2))
+    counts = triples(walks, 12)
+    assert chi_square(counts, transition(graph, p, q).reshape(144, 12)) > LEAST_P
+
+
+@pytest.mark.parametrize(("p", "q"), [(1e9, 1.0), (1.0, 1e-9), (1e9, 1e-9), (1e-9, 1e9)])
+def test_the_number_of_proposals_does_not_grow_with_p_and_q(monkeypatch, p, q):
+    proposals = []
+    propose = second_order.Acceptance._propose
+
+    def counted(self, at, *rest):
+        proposals.append(len(at))
+        return propose(self, at, *rest)
+
+    monkeypatch.setattr(second_order.Acceptance, "_propose", counted)
+    tree = Graph.from_networkx(nx.random_labeled_tree(200, seed=1))
+    walks = second_order_walks(tree, torch.arange(200), 20, p, q, torch.Generator())
+    assert walks.shape == (200, 21)
+    assert sum(proposals) <= 200 * 20 * (second_order.ROUNDS + second_order.TIMES)
+
+
+def test_on_a_path_a_walk_that_never_turns_turns_at_the_end():
+    path = Graph.from_networkx(nx.path_graph(50))
+    starts, generator = torch.arange(50), torch.Generator().manual_seed(0)
+    walks = second_order_walks(path, starts, 80, 1e9, 1.0, generator)
+    turns = walks[:, 2:] == walks[:, :-2]
+    assert bool(torch.isin(walks[:, 1:-1][turns], torch.tensor([0, 49])).all())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, -1.0])
+def test_p_and_q_are_positive_and_finite(value):
+    graph = small_graph(False)
+    for pair in ((value, 1.0), (1.0, value)):
+        with pytest.raises(ValueError, match="must be"):
+            second_order_walks(graph, torch.arange(3), 4, *pair, torch.Generator())
 
 
 def test_walks_do_not_depend_on_threads_and_repeat(monkeypatch):
@@ -190,5 +248,5 @@ def test_no_walks_no_steps_and_bad_input():
         uniform_walks(graph, torch.tensor([12]), 3, generator)
     with pytest.raises(ValueError, match="steps must be at least 0"):
         uniform_walks(graph, torch.tensor([1]), -1, generator)
-    with pytest.raises(ValueError, match="p and q must be positive"):
+    with pytest.raises(ValueError, match="p must be at least"):
         second_order_walks(graph, torch.tensor([1]), 3, 0.0, 1.0, generator)

@@ -31,6 +31,7 @@ from src.book.chapter.figures import COLOURS
 from src.book.chapter.tables import Table
 from src.common.training.streams import stream
 from src.PART.CHAPTER import MODULES
+from src.PART.CHAPTER.experiments import mean_squared_error
 
 # The only place where the profiles differ.
 SIZES = {
@@ -47,16 +48,11 @@ Table(["Paper", "Idea"], [[paper.title, paper.idea] for paper in run.papers], "m
 #
 # Every method of this page does the same work and is measured by the same function.
 
+# %%
+show(mean_squared_error)
 
 # %%
-def mean_squared_error(estimator, number):
-    """Mean squared error of an estimator of the average of exp on [0, 1], over many repeats."""
-    generator = stream(run.seed, "draws", number)
-    n, repeats = run.sizes.evaluations, range(run.sizes.repeats)
-    estimates = torch.stack([estimator(torch.exp, n, generator) for _ in repeats])
-    return float(((estimates - (torch.e - 1)) ** 2).mean())
-
-
+work = {"evaluations": run.sizes.evaluations, "repeats": run.sizes.repeats}
 errors = {}
 
 # SECTION BEGINS
@@ -80,8 +76,11 @@ run.measure("PAPER", "C2", [abs(float(linear) - 2.5)])
 
 # %%
 rows = [
-    [mean_squared_error(method, s) for method in (MODULE.plain_mean, MODULE.antithetic_mean)]
-    for s in range(run.sizes.seeds)
+    [
+        mean_squared_error(method, 100 * run.seed + i, **work)
+        for method in (MODULE.plain_mean, MODULE.antithetic_mean)
+    ]
+    for i in range(run.sizes.seeds)
 ]
 errors["PAPER"] = [b for _, b in rows]
 run.measure("PAPER", "C1", rows)

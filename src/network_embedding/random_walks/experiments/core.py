@@ -59,14 +59,14 @@ def communities_with_core(
 
     Args:
         seed: of the graph.
-        communities: not used; there are always four.
+        communities: how many.
         nodes: of each community.
         inner: of them in its core, at most `nodes`.
 
     Returns:
         The graph, with the community as `y`.
     """
-    generator, communities = stream(seed, DENSE_CORE), 4
+    generator = stream(seed, DENSE_CORE)
     all_nodes = stochastic_block_model((nodes,) * communities, 0.06, 0.003, generator)
     cores = stochastic_block_model((inner,) * communities, 0.8, 0.05, generator)
     number = (torch.arange(communities)[:, None] * nodes + torch.arange(inner)).ravel()
@@ -80,7 +80,7 @@ def comparison(
     settings: DeepWalkSettings,
     hidden: float,
     core_share: float = 0.5,
-) -> dict[str, float]:
+) -> dict[str, float | int]:
     """Embed what is left after hiding links in three ways; predict the hidden links.
 
     Args:
@@ -116,7 +116,10 @@ def comparison(
         BY_CORE: by_core.sum(),
         CORE_ALONE: inside * settings.walks,
     }
-    found: dict[str, float] = {"core k": k, "core nodes": inside / graph.num_nodes}
+    found: dict[str, float | int] = {
+        "core k": k,
+        "core nodes": inside / graph.num_nodes,
+    }
     for way in vectors:
         pairs = skip_gram_pairs(int(walks[way]), settings.steps, settings.window)
         found |= {f"{way} pairs": pairs, f"{way} AUC": link_auc(vectors[way], split)}
@@ -126,7 +129,7 @@ def comparison(
 
 def over_cores(
     name: str, seed: int, settings: DeepWalkSettings, hidden: float, cores: list[int]
-) -> list[dict[str, float]]:
+) -> list[dict[str, float | int]]:
     """Return what the embedding of each k-core costs and how well it predicts links.
 
     Args:

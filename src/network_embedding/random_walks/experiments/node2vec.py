@@ -133,7 +133,6 @@ def chosen_on_labels(
         seed: of a drawn graph, walks, training and split.
         settings: the same for all p and q.
         grid: pairs (p, q), with (1, 1) among them: DeepWalk is one of the points.
-            Without it, ValueError at the end of the run.
         share: of the nodes whose labels are known, in (0, 1).
 
     Returns:
@@ -141,9 +140,12 @@ def chosen_on_labels(
         and "validation": all scores in the grid's order.
 
     Raises:
-        ValueError: for an unknown graph.
+        ValueError: for an unknown graph, or a grid without (1, 1).
         BookError: if the files of a downloaded graph cannot be had.
     """
+    pairs = [tuple(pair) for pair in grid]
+    if DEEPWALK not in pairs:
+        raise ValueError(f"the grid must hold {DEEPWALK}, which is DeepWalk: {pairs}")
     graph = labelled_graph(source, seed)
     known, hidden = _known_and_hidden(graph, share, seed)
     fit, held = known[len(known) // 5 :], known[: len(known) // 5]
@@ -159,7 +161,7 @@ def chosen_on_labels(
     return {
         "chosen": list(grid[best]),
         "best": test[best],
-        "deepwalk": test[[tuple(pair) for pair in grid].index(DEEPWALK)],
+        "deepwalk": test[pairs.index(DEEPWALK)],
         "test": test,
         "validation": validation,
     }
@@ -181,7 +183,7 @@ def chosen_on_links(
         source: as for `chosen_on_labels`.
         seed: of a drawn graph, hidden links, walks and training.
         settings: the same for all p and q.
-        grid: pairs (p, q).
+        grid: pairs (p, q), at least one.
         share: of the links that are hidden, in (0, 1).
 
     Returns:

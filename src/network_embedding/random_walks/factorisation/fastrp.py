@@ -15,7 +15,7 @@ from scipy.sparse.linalg import svds
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from src.common.graphs.graph import Graph, transition_matrix
+from src.common.graphs.graph import Graph, expect_undirected, transition_matrix
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ def degree_factors(
         beta: the power; negative tames the hubs.
         dtype: of the result.
     """
+    expect_undirected(graph)
     weights = graph.weights.to(dtype)
     degree = weights.new_zeros(graph.num_nodes).index_add_(
         0, graph.edge_index[0], weights
@@ -126,6 +127,7 @@ def projected_powers(
         powers: how many, at least 1.
         beta: see `FastRPSettings`.
     """
+    expect_undirected(graph)
     transition = transition_matrix(graph, projection.dtype)
     factors = degree_factors(graph, beta, projection.dtype)
     found = [transition @ (factors[:, None] * projection)]

@@ -191,11 +191,17 @@ def distance(edges: Edges, start: int, end: int) -> int:
     Args:
         edges: pairs of nodes.
         start: first node.
-        end: last node, connected to `start`: otherwise the search never ends.
+        end: last node.
+
+    Raises:
+        ValueError: if no path leads from start to end.
     """
     reached, steps = {start}, 0
     while end not in reached:
+        before = len(reached)
         reached |= {b for e in edges if reached & set(e) for b in e}
+        if len(reached) == before:
+            raise ValueError(f"no path leads from {start} to {end}")
         steps += 1
     return steps
 

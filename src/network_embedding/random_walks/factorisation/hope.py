@@ -15,11 +15,13 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, splu, svds
 from torch import Tensor
 
+from src.common.checks import checked
 from src.common.graphs.graph import Graph
 
 SMALL = 400
 
 
+@checked
 def hope(
     graph: Graph, dimension: int, decay: float = 0.5
 ) -> tuple[Float[Tensor, "nodes half"], Float[Tensor, "nodes half"]]:
@@ -65,6 +67,7 @@ def hope(
     return torch.from_numpy(parts[0].copy()), torch.from_numpy(parts[1].copy())
 
 
+@checked
 def katz(graph: Graph, decay: float = 0.5) -> Float[Tensor, "nodes nodes"]:
     """Return the Katz matrix (I - beta A)^-1 beta A, dense, in double precision.
 
@@ -87,6 +90,7 @@ def katz(graph: Graph, decay: float = 0.5) -> Float[Tensor, "nodes nodes"]:
     return torch.linalg.solve(torch.eye(len(a), dtype=torch.double) - scaled, scaled)
 
 
+@checked
 def katz_beta(graph: Graph, decay: float) -> float:
     """Return the factor per step of a walk: decay / (spectral radius of A).
 

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from scipy import sparse
 from torch import Tensor
 
-from src.common.graphs.graph import Graph, adjacency
+from src.common.graphs.graph import Graph, adjacency, expect_undirected
 from src.network_embedding.random_walks.factorisation.graphlets import (
     PairOrbit,
     pair_orbits,
@@ -46,6 +46,7 @@ def orbit_adjacencies(graph: Graph) -> Float[Tensor, "orbits nodes nodes"]:
         >>> orbit_adjacencies(path)[names.index("1-1, 2 steps")].int().tolist()
         [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
     """
+    expect_undirected(graph)
     patterns = pattern_counts(graph)
     solve = np.linalg.inv(containment().numpy())
     solve = torch.from_numpy(
@@ -101,6 +102,7 @@ def pattern_counts(graph: Graph) -> Float[Tensor, "orbits nodes nodes"]:
     Raises:
         ValueError: for a directed graph, or for too many nodes.
     """
+    expect_undirected(graph)
     a = _binary_adjacency(graph)
     four, three = _four_node_patterns(a), _three_node_patterns(a)
     patterns = {"0-0, 1 step": a} | three | four
@@ -183,7 +185,4 @@ def _binary_adjacency(graph: Graph) -> Float[Tensor, "nodes nodes"]:
             f"orbit adjacencies are dense matrices: {graph.num_nodes} nodes are more "
             f"than {MOST_NODES}; take a subgraph"
         )
-    a = (adjacency(graph, torch.double).to_dense() > 0).double()
-    if not torch.equal(a, a.T):
-        raise ValueError("orbit adjacencies need an undirected graph")
-    return a
+    return (adjacency(graph, torch.double).to_dense() > 0).double()

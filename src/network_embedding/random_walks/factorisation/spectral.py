@@ -7,9 +7,11 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
-from src.common.graphs.graph import Graph
+from src.common.checks import checked, within
+from src.common.graphs.graph import Graph, expect_undirected
 
 
+@checked
 def laplacian_vectors(
     graph: Graph, dimension: int, generator: torch.Generator
 ) -> Float[Tensor, "nodes dim"]:
@@ -26,7 +28,8 @@ def laplacian_vectors(
         (nodes, dimension).
 
     Raises:
-        ValueError: for too large a dimension.
+        ValueError: for a directed graph, or one without edges, or too large a
+            dimension.
 
     Examples:
         The first vector separates two triangles joined by an edge.
@@ -37,6 +40,8 @@ def laplacian_vectors(
         >>> (first * first[0] > 0).tolist()
         [True, True, True, False, False, False]
     """
+    expect_undirected(graph, edges=True)
+    within("dimension", dimension, 1)
     matrix = _matrix(graph)
     degree = matrix.sum(axis=1)
     scale = 1 / np.sqrt(np.where(degree > 0, degree, 1.0))
@@ -44,6 +49,7 @@ def laplacian_vectors(
     return _leading(scaled, dimension + 1, generator)[:, 1:]
 
 
+@checked
 def modularity_vectors(
     graph: Graph, dimension: int, generator: torch.Generator
 ) -> Float[Tensor, "nodes dim"]:
@@ -60,7 +66,8 @@ def modularity_vectors(
         (nodes, dimension).
 
     Raises:
-        ValueError: for too large a dimension.
+        ValueError: for a directed graph, or one without edges, or too large a
+            dimension.
 
     Examples:
         >>> edges = torch.tensor([[0, 0, 1, 2, 3, 3, 4], [1, 2, 2, 3, 4, 5, 5]])
@@ -69,6 +76,7 @@ def modularity_vectors(
         >>> (first * first[0] > 0).tolist()
         [True, True, True, False, False, False]
     """
+    expect_undirected(graph, edges=True)
     matrix = _matrix(graph)
     degree = matrix.sum(axis=1)
 
@@ -90,6 +98,7 @@ def _leading(
     operator, count: int, generator: torch.Generator
 ) -> Float[Tensor, "nodes dim"]:
     nodes = operator.shape[0]
+    within("dimension", count, 1)
     if count >= nodes:
         raise ValueError(
             f"{nodes} nodes have fewer than {count} eigenvectors: lower the dimension"

@@ -113,7 +113,8 @@ def test_walks_see_the_sum_over_the_spanning_paths():
 
 def test_weights_are_ignored_and_bad_graphs_are_refused():
     graph = Graph.from_networkx(random_graph(0))
-    weighted = replace(graph, edge_weight=torch.rand(graph.num_edges) + 0.5)
+    source, target = graph.edge_index
+    weighted = replace(graph, edge_weight=0.5 + (source + target).float())
     assert torch.equal(orbit_adjacencies(weighted), orbit_adjacencies(graph))
     with pytest.raises(ValueError, match="undirected"):
         orbit_adjacencies(Graph.from_edges(torch.tensor([[0], [1]]), 2, directed=True))
