@@ -27,8 +27,9 @@ from src.common.images.models import (
     load_image_classifier,
     load_image_model,
 )
-from src.common.images.operators import AveragePooling, Inpainting, LinearOperator
+from src.common.images.operators import Inpainting, LinearOperator
 from src.common.images.quality import psnr, ssim
+from src.common.images.separable import AveragePooling
 from src.common.images.sets import ImageSet, image_set
 from src.inverse_problems.tmpd.ddrm import ddrm
 from src.inverse_problems.tmpd.guidance import dps, pigdm

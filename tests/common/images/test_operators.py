@@ -11,13 +11,12 @@ from src.common.images import operators
 from src.common.images.blur import Blur, gaussian_kernel
 from src.common.images.operators import (
     CUTOFF,
-    AveragePooling,
     Inpainting,
     LinearOperator,
     MatrixOperator,
-    Separable,
     random_mask,
 )
+from src.common.images.separable import AveragePooling, Separable
 
 
 def generator(seed=0):
@@ -252,7 +251,8 @@ BAD = {
     "odd number": lambda: gaussian_kernel(4, 1.0),
     "std must": lambda: gaussian_kernel(3, 0.0),
     "share of kept": lambda: random_mask((1, 4, 4), 0.0, generator()),
-    "at least one pixel": lambda: MatrixOperator(torch.ones(2, 0), (1, 0)),
+    "no entries": lambda: MatrixOperator(torch.ones(2, 0), (1, 0)),
+    "at least one pixel": lambda: Inpainting((1, 0), torch.ones(1, 0, dtype=torch.bool)),
     "matrices for images": lambda: Separable((1, 4, 4), torch.ones(2, 4), torch.ones(2, 3)),
 }
 
