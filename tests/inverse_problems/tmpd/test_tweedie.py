@@ -496,7 +496,7 @@ def test_observations_of_another_shape_or_type_are_refused(form):
     for bad in (y[..., :1], y[:, :, :1], y[:2], y[:1], y.float(), y.long()):
         with pytest.raises(ValueError, match="y "):
             tmpd(network, VP, operator, bad, 0.1, form)(u, as_time(0.5))
-    with pytest.raises(ValueError, match="images are .*float32"):
+    with pytest.raises(ValueError, match=r"images are .*float32"):
         tmpd(network.float(), VP, operator, y, 0.1, form)(u.float(), as_time(0.5))
 
 
