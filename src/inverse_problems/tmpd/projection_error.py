@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.common.checks import checked, within
+from src.common.checks import checked, whole, within
 from src.common.diffusion.gaussian_mixture import GaussianMixture
 from src.common.diffusion.processes import LinearVP
 from src.common.diffusion.samplers import time_grid
@@ -62,6 +62,7 @@ class LineSetting:
         """Reject problems that are none."""
         if not math.isfinite(self.y):
             raise ValueError(f"y must be a finite number, not {self.y}")
+        whole(steps=self.steps, points=self.points)
         within("sigma", self.sigma, 0, ends=False)
         within("steps", self.steps, 2)
         within("points", self.points, 2)
