@@ -75,3 +75,14 @@ def test_weights_of_another_size_are_refused():
     other = ImageRecipe("digits", SHAPE, DenseSettings(40, 1), SHORT)
     with pytest.raises(RuntimeError, match="size mismatch"):
         load_image_model(other, weights)
+
+
+def test_recipes_for_other_images_are_refused():
+    with pytest.raises(ValueError, match=r"\(1, 8, 8\), not \(1, 28, 28\)"):
+        train_image_model(
+            ImageRecipe("digits", (1, 28, 28), DenseSettings(8, 1), SHORT), LinearVP(), 0
+        )
+    with pytest.raises(ValueError, match="10 classes"):
+        train_image_model(
+            ImageRecipe("digits", SHAPE, DenseSettings(8, 1), SHORT, classes=5), LinearVP(), 0
+        )
