@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from src.common.checks import checked, finite
+from src.common.checks import checked, finite, within
 from src.common.images.operators import Coefficients, Images, LinearOperator
 
 
@@ -121,8 +121,7 @@ def gaussian_kernel(size: int, std: float) -> Float[Tensor, "size size"]:
     """
     if size < 1 or size % 2 == 0:
         raise ValueError(f"a kernel needs an odd number of pixels, not {size}")
-    if std <= 0:
-        raise ValueError(f"std must be positive, not {std}")
+    within("std", std, 0, ends=False)
     place = torch.arange(size, dtype=torch.float64) - size // 2
     line = torch.exp(-0.5 * (place / std) ** 2)
     line = line / line.sum()

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from src.common.checks import alike, checked, finite, same_length, whole, within
+from src.common.checks import alike, checked, finite, whole, within
 from src.common.diffusion.denoising import Images, image_batches
 from src.common.training.loop import TrainingCurve, TrainingSettings, seeded, train
 
@@ -139,8 +139,8 @@ def train_classifier(
         width: number of features.
 
     Raises:
-        ValueError: if there are no labels, others than the classes, or fewer images
-            than a batch has.
+        ValueError: if there are no labels, others than the classes, fewer images than a
+            batch has, or images with NaN or in another type than single precision.
         FloatingPointError: if the loss stops being a finite number.
     """
     if data.labels is None:
@@ -150,6 +150,8 @@ def train_classifier(
         network = FeatureNetwork(
             tuple(data.images.shape[1:]), number_of_classes, channels, width
         )
+    alike(images=data.images.cpu(), weights=network.classes.weight)
+    data = data._replace(labels=data.labels.long())
     curve = train(
         network.to(data.images.device),
         lambda model, batch: F.cross_entropy(model(batch.images), batch.labels),
@@ -214,16 +216,21 @@ def accuracy(
     Raises:
         ValueError: for no images or images with NaN, and for labels that do not fit.
     """
-    finite("images", images)
     _check_labels(images, labels, network.classes.out_features)
     return float(
         (class_probabilities(network, images).argmax(dim=1) == labels).double().mean()
     )
 
 
-def _check_labels(images: Tensor, labels: Tensor, classes: int) -> None:
-    """Refuse labels that are not one class per image."""
-    same_length(images=images, labels=labels)
+@checked
+def _check_labels(
+    images: Float[Tensor, "number channels height side"],
+    labels: Int[Tensor, " number"],
+    classes: int,
+) -> None:
+    """Refuse no images, images with NaN, and labels other than one class each."""
+    within("the number of images", len(images), 1)
+    finite("images", images)
     within("the smallest label", int(labels.min()), 0, classes - 1)
     within("the largest label", int(labels.max()), 0, classes - 1)
 

@@ -285,11 +285,16 @@ class MatrixOperator(LinearOperator):
             The operator of that matrix.
 
         Raises:
-            ValueError: for more observations than pixels, or none.
+            ValueError: for more observations than pixels, or none, or another number of
+                singular values.
         """
         pixels = _pixels(image_shape)
         if not 1 <= observations <= pixels:
             raise ValueError(f"need 1 to {pixels} observations, not {observations}")
+        if singular_values is not None and len(singular_values) != observations:
+            raise ValueError(
+                f"need {observations} singular values, not {len(singular_values)}"
+            )
         right = _orthonormal_columns(pixels, observations, generator)
         if singular_values is None:  # then U V^T has the law of V^T
             return cls(right.T, image_shape)

@@ -26,6 +26,20 @@ LOOK = {
 }
 
 
+def as_numbers(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Return numbers as an array in double precision.
+
+    Args:
+        values: numbers.
+
+    Raises:
+        ValueError: for a text.
+    """
+    if isinstance(values, str):
+        raise ValueError(f"need a sequence of numbers, not the text {values!r}")
+    return np.asarray(values, dtype=float)
+
+
 def mean_and_half_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """Return the mean and half the width of its 95 % t-interval.
 
@@ -35,7 +49,7 @@ def mean_and_half_interval(values: Sequence[float] | np.ndarray) -> tuple[float,
     Raises:
         ValueError: for no values, values in several rows, or NaN among them.
     """
-    rows = np.asarray(values, dtype=float)
+    rows = as_numbers(values)
     if rows.ndim != 1 or not len(rows) or np.isnan(rows).any():
         raise ValueError(f"need one number per problem, without NaN, not {values}")
     return float(rows.mean()), float(
@@ -57,7 +71,7 @@ def geometric_mean_and_interval(
     Raises:
         ValueError: for values that are not positive, and as `mean_and_half_interval`.
     """
-    rows = np.asarray(values, dtype=float)
+    rows = as_numbers(values)
     if not (rows > 0).all():
         raise ValueError(f"a geometric mean needs positive numbers, not {values}")
     mean, half = mean_and_half_interval(np.log(rows))
@@ -339,10 +353,12 @@ def comparison_figure(
 
 
 def _panels(
-    count: int, size: tuple[float, float], sharey: bool = True
+    count: int, size: tuple[float | int, float], sharey: bool = True
 ) -> Sequence[Axes]:
     """Return the panels of a new figure, side by side, also if there is only one."""
-    return plt.subplots(1, count, figsize=size, sharey=sharey, squeeze=False)[1][0]
+    return list(
+        plt.subplots(1, count, figsize=size, sharey=sharey, squeeze=False)[1][0]
+    )
 
 
 # --- images ---------------------------------------------------------------------------

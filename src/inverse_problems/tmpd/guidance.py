@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.common.checks import checked, finite, within
+from src.common.checks import checked, finite, floating, within
 from src.common.diffusion.gaussian_mixture import GaussianMixture
 from src.common.diffusion.processes import Process, Score, per_image
 from src.common.diffusion.samplers import score_at
@@ -283,6 +283,7 @@ def clipped(score: Score, process: Process, limit: float = 1.0) -> Score:
     within("limit", limit, 0, ends=False)
 
     def cut(u: Tensor, t: Tensor) -> Tensor:
+        floating("u", u)
         mean, variance = process.mean(t), process.std(t) ** 2
         if not bool((variance > 0).all()):
             raise ValueError(f"at t = {t} there is no noise, and no score to clip")

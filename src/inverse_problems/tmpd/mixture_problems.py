@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.common.checks import whole, within
+from src.common.checks import checked, whole, within
 from src.common.diffusion.processes import LinearVP, Process, Score, VarianceExploding
 from src.common.images.operators import LinearOperator
 from src.inverse_problems.tmpd.tweedie import Moments, TweedieMoments, moments_at
@@ -78,6 +78,7 @@ def component_means(dim: int) -> Float[Tensor, "25 {dim}"]:
     return torch.cartesian_prod(axis, axis).repeat(1, dim // 2)
 
 
+@checked
 def forward_process(name: str, dim: int) -> Process:
     """Return the process "vp" or "ve" for data of `dim` dimensions.
 
@@ -89,8 +90,9 @@ def forward_process(name: str, dim: int) -> Process:
         dim: of x; VP does not depend on it.
 
     Raises:
-        ValueError: for another name.
+        ValueError: for another name, or a dim below 1.
     """
+    within("dim", dim, 1)
     if name == "vp":
         return LinearVP(0.1, 25.0)
     if name == "ve":

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from src.common.checks import same_length
-from src.inverse_problems.tmpd.figures import mean_and_half_interval
+from src.inverse_problems.tmpd.figures import as_numbers, mean_and_half_interval
 
 Row = Mapping[str, Sequence[float]]
 """Method -> one number per problem."""
@@ -26,8 +26,8 @@ def closer(label: str, row: Row) -> str:
         ValueError: for fewer problems, other problems for one of them, or distances
             that are not positive.
     """
-    ours, other = (np.asarray(row[name], dtype=float) for name in ("TMPD", "PiGDM"))
-    same_length(TMPD=ours, PiGDM=other)
+    ours, other = (as_numbers(row[name]) for name in ("TMPD", "PiGDM"))
+    same_length(TMPD=ours.tolist(), PiGDM=other.tolist())
     if len(ours) < 2 or not ((ours > 0) & (other > 0)).all():
         raise ValueError(f"need positive distances of two problems or more, not {row}")
     mean, half = mean_and_half_interval(np.log(other) - np.log(ours))

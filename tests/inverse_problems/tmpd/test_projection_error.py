@@ -66,9 +66,9 @@ def kernel(points, score, t, size):
 @pytest.mark.parametrize(("method", "guide"), [("tmpd", tmpd), ("pigdm", pigdm)])
 def test_bound_and_divergence_are_those_of_two_chains_written_out(method, guide):
     """The divergence of the paths by the chain rule, step by step between all pairs of points."""
-    setting, apart = LineSetting(steps=60, points=250), 5.0
+    setting, apart = LineSetting(y=1.5, steps=60, points=250), 5.0
     prior = GaussianMixture.isotropic(torch.tensor([[-2.5], [2.5]]).double(), 1.0)
-    operator, y = MatrixOperator(torch.ones(1, 1)), torch.tensor([0.5]).double()
+    operator, y = MatrixOperator(torch.ones(1, 1)), torch.tensor([1.5]).double()
     exact = exact_guidance(prior, PROCESS, operator.matrix(), y, 1.0)
     guided = guide(prior.score_under(PROCESS), PROCESS, operator, y, 1.0)
     points = torch.linspace(-9.5, 9.5, 250, dtype=torch.float64)
@@ -81,8 +81,8 @@ def test_bound_and_divergence_are_those_of_two_chains_written_out(method, guide)
         reverse += float(wrong @ (two.exp() * (two - one)).sum(1))
         right, wrong = right @ one.exp(), wrong @ two.exp()
     found = projection_error(apart, setting, method)
-    assert found.bound == pytest.approx(bound, rel=0.01)
-    assert abs(reverse / bound - 1) > 0.03  # averaged under the other chain it is another number
+    assert found.bound == pytest.approx(bound, rel=1e-9)
+    assert abs(reverse / bound - 1) > 0.3  # averaged under the other chain it is another number
     assert found.divergence == pytest.approx(float((right * (right / wrong).log()).sum()), rel=1e-6)
     width = float(points[1] - points[0])
     assert found.distance == pytest.approx(
