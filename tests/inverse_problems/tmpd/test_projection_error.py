@@ -63,6 +63,18 @@ def kernel(points, score, t, size):
     return log - log.logsumexp(1, keepdim=True)
 
 
+def distance_from_a_gaussian(prior, points, t):
+    """KL(p(x_0 | x_t) | Gaussian with its moments), by integration over a fixed axis of x_0."""
+    mean, std, axis = PROCESS.mean(t), PROCESS.std(t), torch.linspace(-16, 16, 3201).double()
+    density = prior.log_density(axis[:, None]) - (points[:, None] - mean * axis) ** 2 / (2 * std**2)
+    density = density - density.logsumexp(1, keepdim=True)
+    share = density.exp()
+    centre = (share * axis).sum(1, keepdim=True)
+    variance = (share * (axis - centre) ** 2).sum(1, keepdim=True)
+    normal = (-0.5 * (axis - centre) ** 2 / variance).log_softmax(1)
+    return (share * (density - normal)).sum(1)
+
+
 @pytest.mark.parametrize(("method", "guide"), [("tmpd", tmpd), ("pigdm", pigdm)])
 def test_bound_and_divergence_are_those_of_two_chains_written_out(method, guide):
     """The divergence of the paths by the chain rule, step by step between all pairs of points."""
@@ -74,7 +86,10 @@ def test_bound_and_divergence_are_those_of_two_chains_written_out(method, guide)
     points = torch.linspace(-9.5, 9.5, 250, dtype=torch.float64)
     right = wrong = torch.softmax(-0.5 * points**2, 0)
     bound = reverse = 0.0
-    for t, earlier in pairwise(time_grid(60, last=1 / 60)):
+    shapes = []
+    for k, (t, earlier) in enumerate(pairwise(time_grid(60, last=1 / 60))):
+        if k % 3 == 0:
+            shapes.append(float(right @ distance_from_a_gaussian(prior, points, t)))
         one, two = (kernel(points, f(points[:, None], t)[:, 0], t, t - earlier)
                     for f in (exact, guided))  # fmt: skip
         bound += float(right @ (one.exp() * (one - two)).sum(1))
@@ -84,6 +99,7 @@ def test_bound_and_divergence_are_those_of_two_chains_written_out(method, guide)
     assert found.bound == pytest.approx(bound, rel=1e-9)
     assert abs(reverse / bound - 1) > 0.3  # averaged under the other chain it is another number
     assert found.divergence == pytest.approx(float((right * (right / wrong).log()).sum()), rel=1e-6)
+    assert found.non_gaussian == pytest.approx(sum(shapes) / 20, rel=1e-4)
     width = float(points[1] - points[0])
     assert found.distance == pytest.approx(
         float((right.cumsum(0) - wrong.cumsum(0)).abs().sum()) * width, rel=1e-6
