@@ -8,9 +8,10 @@ from src.common.diffusion.processes import LinearVP
 from src.common.diffusion.samplers import time_grid
 from src.common.images.operators import MatrixOperator
 from src.inverse_problems.tmpd import mixture_experiments
-from src.inverse_problems.tmpd.guidance import dps
+from src.inverse_problems.tmpd.guidance import dps, dps_continuous
 from src.inverse_problems.tmpd.mixture_experiments import (
     ANCESTRAL_ONLY,
+    DDRM_ETA,
     METHODS,
     PUBLISHED_STEP,
     SAMPLERS,
@@ -20,7 +21,12 @@ from src.inverse_problems.tmpd.mixture_experiments import (
     sensitivity,
     stability,
 )
-from src.inverse_problems.tmpd.mixture_problems import MixtureSetting, draw_problems
+from src.inverse_problems.tmpd.mixture_problems import (
+    MixtureSetting,
+    draw_problems,
+    forward_process,
+    unobserved_std,
+)
 from src.inverse_problems.tmpd.tweedie import tmpd
 
 SETTING = MixtureSetting(problems=4)
@@ -83,13 +89,18 @@ def test_every_method_has_the_steps_and_the_constant_that_it_is_given():
     problems = draw_problems(SETTING, torch.Generator().manual_seed(1))
     budget = Budget(samples=5, steps=7, double=True)
     process, grid = LinearVP(0.1, 25.0), time_grid(7)
-    for method, step in (("dps", 0.4), ("dps published", PUBLISHED_STEP), ("full", 1.0)):
+    guidance = {
+        "dps": lambda *known: dps(*known, 0.4, grid),
+        "dps published": lambda *known: dps(*known, PUBLISHED_STEP, grid),
+        "dps continuous": lambda *known: dps_continuous(*known, 7 * 0.4),
+        "full": lambda *known: tmpd(*known, SETTING.sigma),
+    }
+    for method, guide in guidance.items():
         found = draw(problems, budget, method, torch.Generator().manual_seed(2), 0.4)
         for k in range(4):
             y, h = problems.y[k], problems.matrices[k]
             prior = GaussianMixture.isotropic(problems.means[k], SETTING.variance)
-            known = (prior.score_under(process), process, MatrixOperator(h), y)
-            guided = tmpd(*known, SETTING.sigma) if method == "full" else dps(*known, step, grid)
+            guided = guide(prior.score_under(process), process, MatrixOperator(h), y)
             generator = torch.Generator().manual_seed(2)
             rows = slice(5 * k, 5 * k + 5)
             state = process.start((20, 4), generator, torch.float64)[rows]
@@ -100,6 +111,28 @@ def test_every_method_has_the_steps_and_the_constant_that_it_is_given():
                 fresh = noise[i][rows] if i < 6 else torch.zeros_like(state)
                 state = process.bridge(state, clean, t, earlier, fresh)
             assert torch.allclose(found[k], state, rtol=1e-6, atol=1e-8)
+
+
+def test_coordinates_that_nobody_sees_get_the_spread_of_the_sampler_that_drew_the_others():
+    """All of x but its plane is unseen: the distances are those of samples lifted by hand."""
+    setting, budget = MixtureSetting(dim=20, observations=1, problems=2), Budget("ve", 200, 8, 20)
+    found = compare(setting, budget, 3, methods=["full", "ddrm"])
+    process, grid = forward_process("ve", 20), time_grid(8)
+    ancestral, ddrm = (unobserved_std(process, grid, 1.0, eta) for eta in (None, DDRM_ETA))
+    assert abs(ancestral - ddrm) > 0.03  # one in place of the other would be seen
+
+    def own_spread(process, grid, variance, eta=None):
+        return {None: ancestral, DDRM_ETA: ddrm}[eta]
+
+    def reversed_roles(process, grid, variance, eta=None):
+        return {None: ddrm, DDRM_ETA: ancestral}[eta]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mixture_experiments, "unobserved_std", own_spread)
+        assert compare(setting, budget, 3, methods=["full", "ddrm"]) == found
+        patch.setattr(mixture_experiments, "unobserved_std", reversed_roles)
+        other = compare(setting, budget, 3, methods=["full", "ddrm"])
+    assert other["full"] != found["full"] and other["ddrm"] != found["ddrm"]
 
 
 @pytest.mark.parametrize("method", ANCESTRAL_ONLY)
