@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from src.common.diffusion.denoising import Images
 from src.common.images.feature_network import (
@@ -136,3 +138,24 @@ def test_settings_that_train_nothing_are_refused(bad):
 def test_networks_for_no_images_are_refused(shape):
     with pytest.raises(ValueError, match="4 x 4"):
         FeatureNetwork(shape, 10)
+
+
+def test_every_setting_reaches_the_optimiser():
+    data, rates, sizes = digits(), [], []
+
+    def note_rate(optimiser, *_):
+        rates.append(optimiser.param_groups[0]["lr"])
+
+    def note_batch(module, given):
+        if isinstance(module, FeatureNetwork):
+            sizes.append(len(given[0]))
+
+    hooks = [
+        register_optimizer_step_pre_hook(note_rate),
+        register_module_forward_pre_hook(note_batch),
+    ]
+    settings = ClassifierSettings(steps=4, batch=30, learning_rate=0.02)
+    train_classifier(Images(data.train, data.train_labels), 10, settings, stream(), 4, 6)
+    for hook in hooks:
+        hook.remove()
+    assert rates == pytest.approx([0.02, 0.015, 0.01, 0.005]) and sizes == [30] * 4
