@@ -124,3 +124,9 @@ def test_models_are_trained_without_the_test_images(monkeypatch):
     assert trained() == before
     monkeypatch.setattr(models, "image_set", lambda name: replace(noise, train=-data.train))
     assert trained()[0] != before[0] and trained()[1] != before[1]
+
+
+@pytest.mark.parametrize(("width", "depth"), [(8, 1), (16, 2)])
+def test_a_dense_network_has_the_size_that_is_asked(width, depth):
+    network = ImageRecipe("digits", SHAPE, DenseSettings(width, depth)).untrained()
+    assert len(network.blocks) == depth and network.first.out_features == width

@@ -211,6 +211,7 @@ def test_inpainting_keeps_what_the_mask_keeps():
 def test_random_mask_keeps_the_share_in_all_channels():
     mask = random_mask((3, 10, 10), 0.37, generator(1))
     assert mask.sum() == 3 * 37
+    assert random_mask((3, 5), 0.65, generator(1)).sum() == 10  # 9.75, rounded
     assert (mask == mask[:1]).all()
     assert not torch.equal(mask, random_mask((3, 10, 10), 0.37, generator(2)))
 
