@@ -18,7 +18,8 @@ from src.common.diffusion.networks import UNet, UNetSettings, parameter_count
 from src.common.diffusion.processes import LinearVP, Score
 from src.common.diffusion.samplers import ancestral, time_grid
 from src.common.images.blur import Blur, gaussian_kernel
-from src.common.images.operators import AveragePooling, Inpainting, LinearOperator, random_mask
+from src.common.images.operators import Inpainting, LinearOperator, random_mask
+from src.common.images.separable import AveragePooling
 from src.inverse_problems.tmpd.guidance import dps, pigdm
 from src.inverse_problems.tmpd.image_priors import RECIPES
 from src.inverse_problems.tmpd.tweedie import rows_by_loop, rows_by_vmap, tmpd

@@ -152,6 +152,20 @@ def within(
     )
 
 
+def whole(**numbers: float | int) -> None:
+    """Refuse numbers that are not whole, where no signature says so: in settings.
+
+    Args:
+        numbers: by the names of their arguments.
+
+    Raises:
+        ValueError: if one is not of a whole type; 2.0 is not.
+    """
+    for name, number in numbers.items():
+        if not isinstance(number, Integral):
+            raise ValueError(f"{name} must be a whole number, not {number!r}")
+
+
 def alike(**tensors: Tensor) -> None:
     """Refuse tensors of different types or on different devices.
 

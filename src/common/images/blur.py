@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from src.common.checks import checked
+from src.common.checks import checked, finite, within
 from src.common.images.operators import Coefficients, Images, LinearOperator
 
 
@@ -43,8 +43,10 @@ class Blur(LinearOperator):
             kernel: odd sides, none larger than the image's.
 
         Raises:
-            ValueError: for even sides or a kernel larger than the image.
+            ValueError: for even sides, a kernel larger than the image, or one with NaN
+                or infinities.
         """
+        finite("kernel", kernel)
         sides = tuple(image_shape[-2:])
         if len(sides) != 2:
             raise ValueError(
@@ -70,6 +72,15 @@ class Blur(LinearOperator):
         half = slice(0, sides[1] // 2 + 1)  # of the frequencies of a real image
         self._keep(_transform=torch.view_as_real(transform[:, half]))
         self._keep(_phases=torch.view_as_real(phases[:, half]))
+
+    def _expect(self, values: Tensor, shape: tuple[int, ...], what: str) -> Tensor:
+        """Refuse half precision too, of which there is no Fourier transform."""
+        if self.dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"a blur needs single or double precision, not {self.dtype}: convert "
+                f"operator and {what} with .float()"
+            )
+        return super()._expect(values, shape, what)
 
     def _A(self, images: Images) -> Images:
         return _filtered(images, torch.view_as_complex(self._transform))
@@ -110,8 +121,7 @@ def gaussian_kernel(size: int, std: float) -> Float[Tensor, "size size"]:
     """
     if size < 1 or size % 2 == 0:
         raise ValueError(f"a kernel needs an odd number of pixels, not {size}")
-    if std <= 0:
-        raise ValueError(f"std must be positive, not {std}")
+    within("std", std, 0, ends=False)
     place = torch.arange(size, dtype=torch.float64) - size // 2
     line = torch.exp(-0.5 * (place / std) ** 2)
     line = line / line.sum()

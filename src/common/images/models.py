@@ -24,7 +24,7 @@ from src.common.images.feature_network import (
     accuracy,
     train_classifier,
 )
-from src.common.images.sets import image_set
+from src.common.images.sets import ImageSet, image_set
 from src.common.training.loop import seeded
 
 
@@ -90,12 +90,14 @@ def train_image_model(
         "parameters".
 
     Raises:
-        ValueError: for an unknown image set, or fewer images than a batch has.
+        ValueError: for an unknown image set, images of another shape or number of
+            classes than the recipe's, or fewer images than a batch has.
         BookError: if the images cannot be downloaded.
         FloatingPointError: if the loss stops being a finite number.
     """
     initial, training = (torch.Generator().manual_seed(2 * seed + i) for i in range(2))
     images = image_set(recipe.data)
+    _check_recipe(recipe, images)
     labels = images.train_labels.to(device) if recipe.classes else None
     with seeded(initial):
         network = recipe.untrained()
@@ -108,6 +110,23 @@ def train_image_model(
         "losses": curve.smoothed(100),
         "parameters": parameter_count(network),
     }
+
+
+def _check_recipe(recipe: ImageRecipe, images: ImageSet) -> None:
+    """Refuse recipes for other images, or for another number of classes than they have.
+
+    Raises:
+        ValueError: for such a recipe.
+    """
+    if tuple(recipe.shape) != images.image_shape:
+        raise ValueError(
+            f"the images of {images.name} are {images.image_shape}, not {recipe.shape}"
+        )
+    if recipe.classes not in (0, images.number_of_classes):
+        raise ValueError(
+            f"{images.name} has {images.number_of_classes} classes: take as many, or 0 "
+            f"for a network that is told none, not {recipe.classes}"
+        )
 
 
 def load_image_model(

@@ -15,14 +15,15 @@ module it is brought to the type and the device of the images by `.to`, which ro
 constants once:
 
     >>> images = torch.ones(2, 1, 4, 4)
-    >>> operator = AveragePooling((1, 4, 4), factor=2).to(images)
-    >>> small = operator.A(images)
-    >>> small.shape
-    torch.Size([2, 1, 2, 2])
-    >>> torch.allclose(operator.A(operator.A_dagger(small)), small)
+    >>> top = torch.arange(4)[:, None].expand(4, 4) < 2
+    >>> operator = Inpainting((1, 4, 4), top).to(images)
+    >>> seen = operator.A(images)
+    >>> seen.shape
+    torch.Size([2, 8])
+    >>> torch.allclose(operator.A(operator.A_dagger(seen)), seen)
     True
 
-Blurs are in `src.common.images.blur`.
+Averaging is in `src.common.images.separable`, blurs are in `src.common.images.blur`.
 """
 
 from abc import ABC, abstractmethod
@@ -64,10 +65,7 @@ class LinearOperator(nn.Module, ABC):
         Raises:
             ValueError: for images without pixels.
         """
-        if not image_shape or min(image_shape) < 1:
-            raise ValueError(
-                f"an image needs at least one pixel in every direction: {image_shape}"
-            )
+        _pixels(image_shape)
         super().__init__()
         self.image_shape = tuple(image_shape)
         self.observation_shape = tuple(observation_shape)
@@ -267,6 +265,7 @@ class MatrixOperator(LinearOperator):
         self._keep(_matrix=matrix, _left=left[:, : len(values)], _right=right)
 
     @classmethod
+    @checked
     def random(
         cls,
         image_shape: tuple[int, ...],
@@ -286,11 +285,16 @@ class MatrixOperator(LinearOperator):
             The operator of that matrix.
 
         Raises:
-            ValueError: for more observations than pixels, or none.
+            ValueError: for more observations than pixels, or none, or another number of
+                singular values.
         """
-        pixels = prod(image_shape)
+        pixels = _pixels(image_shape)
         if not 1 <= observations <= pixels:
             raise ValueError(f"need 1 to {pixels} observations, not {observations}")
+        if singular_values is not None and len(singular_values) != observations:
+            raise ValueError(
+                f"need {observations} singular values, not {len(singular_values)}"
+            )
         right = _orthonormal_columns(pixels, observations, generator)
         if singular_values is None:  # then U V^T has the law of V^T
             return cls(right.T, image_shape)
@@ -343,6 +347,7 @@ class Inpainting(LinearOperator):
             ValueError: for a mask that does not fit, hides every pixel or holds other
                 numbers.
         """
+        _pixels(image_shape)
         if not isinstance(mask, Tensor):
             raise ValueError("the mask must be a tensor: use torch.as_tensor(mask)")
         if bool(((mask != 0) & (mask != 1)).any()):
@@ -378,97 +383,7 @@ class Inpainting(LinearOperator):
         return observations
 
 
-class Separable(LinearOperator):
-    """The same two matrices for every channel: X becomes `vertical` X `horizontal`^T.
-
-    Images are (channels, height, width), or (height, width). The decomposition is the
-    product of those of the two matrices, for every channel.
-    """
-
-    def __init__(
-        self,
-        image_shape: tuple[int, ...],
-        vertical: Float[Tensor, "small_height height"],
-        horizontal: Float[Tensor, "small_width width"],
-    ) -> None:
-        """Decompose both matrices.
-
-        Args:
-            image_shape: of one image.
-            vertical: acts on the columns of an image.
-            horizontal: acts on the rows of an image.
-
-        Raises:
-            ValueError: if the matrices do not fit the images.
-        """
-        if tuple(image_shape[-2:]) != (vertical.shape[1], horizontal.shape[1]):
-            sides = (vertical.shape[1], horizontal.shape[1])
-            raise ValueError(
-                f"matrices for images of {sides} do not fit {tuple(image_shape)}"
-            )
-        vertical, horizontal = vertical.double(), horizontal.double()
-        u_rows, rows, v_rows = torch.linalg.svd(vertical)
-        u_columns, columns, v_columns = torch.linalg.svd(horizontal)
-        values = torch.outer(rows, columns).flatten().repeat(prod(image_shape[:-2]))
-        small = (vertical.shape[0], horizontal.shape[0])
-        super().__init__(image_shape, (*image_shape[:-2], *small), values)
-        self._keep(_vertical=vertical, _v_rows=v_rows, _u_rows=u_rows[:, : len(rows)])
-        self._keep(_horizontal=horizontal, _v_columns=v_columns)
-        self._keep(_u_columns=u_columns[:, : len(columns)])
-        # Where each coefficient lies in the flat image: first those that are seen.
-        seen = torch.zeros(image_shape, dtype=torch.bool)
-        seen[..., : len(rows), : len(columns)] = True
-        order = torch.cat(
-            [seen.flatten().nonzero(), (~seen).flatten().nonzero()]
-        ).flatten()
-        self._keep(_order=order, _place=order.argsort())
-
-    def _A(self, images: Images) -> Images:
-        return self._vertical @ images @ self._horizontal.T
-
-    def _A_adjoint(self, observations: Images) -> Images:
-        return self._vertical.T @ observations @ self._horizontal
-
-    def _V_adjoint(self, images: Images) -> Coefficients:
-        return (self._v_rows @ images @ self._v_columns.T).flatten(1)[:, self._order]
-
-    def _V(self, coefficients: Coefficients) -> Images:
-        inside = coefficients[:, self._place].unflatten(1, self.image_shape)
-        return self._v_rows.T @ inside @ self._v_columns
-
-    def _U_adjoint(self, observations: Images) -> Coefficients:
-        return (self._u_rows.T @ observations @ self._u_columns).flatten(1)
-
-
-class AveragePooling(Separable):
-    """The operator that replaces each square of factor x factor pixels by its mean.
-
-    Examples:
-        >>> image = torch.tensor([[[[0.0, 2.0], [4.0, 6.0]]]])
-        >>> AveragePooling((1, 2, 2), factor=2).to(image).A(image)
-        tensor([[[[3.]]]])
-    """
-
-    def __init__(self, image_shape: tuple[int, ...], factor: int) -> None:
-        """Build both matrices.
-
-        Args:
-            image_shape: of one image.
-            factor: side of the squares in pixels.
-
-        Raises:
-            ValueError: unless the factor divides both sides.
-        """
-        sides = tuple(image_shape[-2:])
-        if len(sides) != 2 or factor < 1 or any(side % factor for side in sides):
-            raise ValueError(
-                f"factor {factor} does not divide the sides of images {image_shape}"
-            )
-        super().__init__(
-            image_shape, *(_averaging_matrix(side, factor) for side in sides)
-        )
-
-
+@checked
 def random_mask(
     image_shape: tuple[int, ...], kept: float, generator: torch.Generator
 ) -> Bool[Tensor, "..."]:
@@ -489,11 +404,21 @@ def random_mask(
     """
     if not 0 < kept <= 1:
         raise ValueError(f"the share of kept pixels must lie in (0, 1], not {kept}")
+    _pixels(image_shape)
     pixels = prod(image_shape[-2:])
     order = torch.randperm(pixels, generator=generator, device=generator.device)
     mask = torch.zeros(pixels, dtype=torch.bool, device=generator.device)
     mask[order[: max(1, round(kept * pixels))]] = True
     return mask.reshape(image_shape[-2:]).expand(image_shape)
+
+
+def _pixels(image_shape: tuple[int, ...]) -> int:
+    """Return the number of an image's pixels, which must not be 0."""
+    if not image_shape or min(image_shape) < 1:
+        raise ValueError(
+            f"an image needs at least one pixel in every direction: {image_shape}"
+        )
+    return prod(image_shape)
 
 
 def _orthonormal_columns(
@@ -505,8 +430,3 @@ def _orthonormal_columns(
     )
     basis, triangle = torch.linalg.qr(normal)
     return basis * triangle.diagonal().sign()
-
-
-def _averaging_matrix(side: int, factor: int) -> Float[Tensor, "small side"]:
-    few = torch.eye(side // factor, dtype=torch.float64)
-    return few.repeat_interleave(factor, dim=1) / factor

@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from src.book.storage.data import fetch
+from src.common.checks import checked
 
 _IDX_OF_BYTES = (
     0x0800  # the magic number of an IDX file of unsigned bytes, without its dimensions
@@ -162,6 +163,7 @@ _READERS: dict[str, Callable[[Path], ImageSet]] = {
 }
 
 
+@checked
 def to_pixels(images: Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
     """Map images from [-1, 1] to [0, 1], for figures and metrics.
 
@@ -170,6 +172,9 @@ def to_pixels(images: Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
 
     Returns:
         Images of the same shape; what lies outside [0, 1] is cut.
+
+    Raises:
+        ValueError: for whole numbers.
     """
     return ((images + 1) / 2).clamp(0, 1)
 

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from src.common.checks import checked, within
 from src.common.diffusion.denoising import pack_weights
 from src.common.diffusion.gaussian_mixture import GaussianMixture
 from src.common.diffusion.processes import LinearVP, Process, VarianceExploding
@@ -44,6 +45,7 @@ BOTH = (LinearVP(), VarianceExploding(0.01, 50.0))
 # --- a prior in two dimensions --------------------------------------------------------
 
 
+@checked
 def ring(
     components: int = 20, radius: float = 2.0, std: float = 0.2
 ) -> GaussianMixture:
@@ -51,14 +53,20 @@ def ring(
 
     Args:
         components: how many, at least 1.
-        radius: of the circle.
-        std: standard deviation of a component in each direction.
+        radius: of the circle, at least 0.
+        std: standard deviation of a component in each direction, above 0.
+
+    Raises:
+        ValueError: for numbers out of range.
 
     Examples:
         >>> prior = ring(components=4, radius=2.0)
         >>> prior.means.norm(dim=1).round(decimals=6).tolist()
         [2.0, 2.0, 2.0, 2.0]
     """
+    within("components", components, 1)
+    within("radius", radius, 0)
+    within("std", std, 0, ends=False)
     angles = torch.arange(components, dtype=torch.float64) * (2 * torch.pi / components)
     means = radius * torch.stack((angles.cos(), angles.sin()), dim=1)
     return GaussianMixture.isotropic(means, std**2)
@@ -108,6 +116,7 @@ def ring_samples(
 # --- checks against the truth ---------------------------------------------------------
 
 
+@checked
 def covariance_errors(problems: int, times: Sequence[float], seed: int) -> list[float]:
     """Return how far autodiff's Cov[x_0 | u] is from the closed form.
 
@@ -115,14 +124,18 @@ def covariance_errors(problems: int, times: Sequence[float], seed: int) -> list[
     dimensions.
 
     Args:
-        problems: how many.
-        times: in (0, 1].
+        problems: how many, at least 1.
+        times: in (0, 1], at least one.
         seed: of the problems and the noise.
 
     Returns:
         One number per problem: the largest difference over times, processes and eight
         noisy images, relative to the largest entry.
+
+    Raises:
+        ValueError: for no problems, no times, or a time outside (0, 1].
     """
+    _expect_some(problems, times)
     generator, worst = torch.Generator().manual_seed(seed), []
     for _ in range(problems):
         means = 3 * torch.randn(5, 6, generator=generator, dtype=torch.float64)
@@ -131,6 +144,15 @@ def covariance_errors(problems: int, times: Sequence[float], seed: int) -> list[
         pairs = [(process, t) for process in BOTH for t in times]
         worst.append(max(_covariance_error(prior, *pair, generator) for pair in pairs))
     return worst
+
+
+def _expect_some(number: int, times: Sequence[float]) -> None:
+    """Refuse experiments without problems or times: they would be without error."""
+    within("the number of problems or draws", number, 1)
+    within("the number of times", len(times), 1)
+    for t in times:
+        if not 0 < t <= 1:
+            raise ValueError(f"times lie in (0, 1], not {t}")
 
 
 def _covariance_error(
@@ -149,6 +171,7 @@ def _covariance_error(
     return ((found - true).abs().max() / true.abs().max()).item()
 
 
+@checked
 def guidance_errors(problems: int, times: Sequence[float], seed: int) -> list[float]:
     """Return how far TMPD is from the exact guidance for Gaussian data.
 
@@ -157,14 +180,18 @@ def guidance_errors(problems: int, times: Sequence[float], seed: int) -> list[fl
     automatic differentiation of the conditional law of a Gaussian.
 
     Args:
-        problems: how many.
-        times: in (0, 1].
+        problems: how many, at least 1.
+        times: in (0, 1], at least one.
         seed: of the problems and the noise.
 
     Returns:
         One number per problem, process and time, in this order of loops: the largest
         difference over five noisy images, relative to the largest guidance.
+
+    Raises:
+        ValueError: for no problems, no times, or a time outside (0, 1].
     """
+    _expect_some(problems, times)
     generator, errors = torch.Generator().manual_seed(seed), []
     covariance = matern_covariance(4)
     prior = GaussianMixture(torch.ones(1), torch.zeros(1, 16), covariance)
@@ -207,6 +234,7 @@ def _exact_guidance(
     return torch.autograd.grad(law.log_prob(y).sum(), u)[0]
 
 
+@checked
 def log_likelihoods(
     setting: MixtureSetting,
     process_name: str,
@@ -231,8 +259,10 @@ def log_likelihoods(
         One pair [TMPD, PiGDM] per problem, in nats, averaged over times and draws.
 
     Raises:
-        ValueError: from `forward_process`, for an unknown process.
+        ValueError: from `forward_process`, for an unknown process; for no draws, no
+            times, or a time outside (0, 1].
     """
+    _expect_some(draws, times)
     generator = torch.Generator().manual_seed(seed)
     problems = draw_problems(setting, generator)
     process, shape = (
@@ -362,9 +392,7 @@ def restorations(
         ValueError: for an unknown task or method.
         BookError: if the files of the data set cannot be had.
     """
-    truth = image_set(prior.recipe.data).test[
-        setting.first : setting.first + setting.images
-    ]
+    truth = setting.truth(image_set(prior.recipe.data))
     operator = degradation(setting.task, prior.recipe.shape).to(truth)
     seen = operator.A_dagger(observe(truth, operator, setting.sigma, seed))
     if (

@@ -26,13 +26,32 @@ LOOK = {
 }
 
 
+def as_numbers(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Return numbers as an array in double precision.
+
+    Args:
+        values: numbers.
+
+    Raises:
+        ValueError: for a text.
+    """
+    if isinstance(values, str):
+        raise ValueError(f"need a sequence of numbers, not the text {values!r}")
+    return np.asarray(values, dtype=float)
+
+
 def mean_and_half_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """Return the mean and half the width of its 95 % t-interval.
 
     Args:
         values: one number per problem, at least two; of one alone the width is NaN.
+
+    Raises:
+        ValueError: for no values, values in several rows, or NaN among them.
     """
-    rows = np.asarray(values, dtype=float)
+    rows = as_numbers(values)
+    if rows.ndim != 1 or not len(rows) or np.isnan(rows).any():
+        raise ValueError(f"need one number per problem, without NaN, not {values}")
     return float(rows.mean()), float(
         stats.t.ppf(0.975, len(rows) - 1) * stats.sem(rows)
     )
@@ -48,8 +67,14 @@ def geometric_mean_and_interval(
 
     Args:
         values: one positive number per problem, at least two.
+
+    Raises:
+        ValueError: for values that are not positive, and as `mean_and_half_interval`.
     """
-    mean, half = mean_and_half_interval(np.log(np.asarray(values, dtype=float)))
+    rows = as_numbers(values)
+    if not (rows > 0).all():
+        raise ValueError(f"a geometric mean needs positive numbers, not {values}")
+    mean, half = mean_and_half_interval(np.log(rows))
     centre = float(np.exp(mean))
     return (
         centre,
@@ -75,7 +100,7 @@ def ring_figure(
     Args:
         prior: in two dimensions.
         process: of the noisy images.
-        noisy: time -> one noisy image (1, 2); at least two times.
+        noisy: time -> one noisy image (1, 2).
         observed: the horizontal coordinate that was observed.
         samples: panel title -> (count, 2); as many panels as there are times.
 
@@ -85,7 +110,9 @@ def ring_figure(
     Raises:
         ValueError: if the numbers of times and of panels of samples differ.
     """
-    fig, axes = plt.subplots(2, len(noisy), figsize=(7, 5.1), sharex=True, sharey=True)
+    fig, axes = plt.subplots(
+        2, len(noisy), figsize=(7, 5.1), sharex=True, sharey=True, squeeze=False
+    )
     for axis, (t, u) in zip(axes[0], noisy.items(), strict=True):
         _true_law(axis, prior, process, t, u)
         _assumed_gaussians(axis, prior, process, t, u)
@@ -202,13 +229,13 @@ def line_figure(errors: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
     """Draw bound and divergence against the separation of two components.
 
     Args:
-        errors: method -> one `ProjectionError`, as a dictionary, per separation; at
-            least two methods, one panel each.
+        errors: method -> one `ProjectionError`, as a dictionary, per separation; one
+            panel each.
 
     Returns:
         The figure; values below 1e-6 are drawn there.
     """
-    fig, axes = plt.subplots(1, len(errors), figsize=(7, 3.1), sharey=True)
+    axes = _panels(len(errors), (7, 3.1))
     for axis, (name, rows) in zip(axes, errors.items(), strict=True):
         apart = [row["separation"] for row in rows]
         for key, label, mark in (
@@ -221,7 +248,7 @@ def line_figure(errors: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
         axis.set(title=name, yscale="log", xlabel="distance of the components")
     axes[0].set_ylabel("Kullback–Leibler divergence")
     axes[0].legend(loc="lower right")
-    return fig
+    return axes[0].figure
 
 
 # --- mixtures -------------------------------------------------------------------------
@@ -281,9 +308,8 @@ def comparison_figure(
 
     Args:
         panels: title -> setting -> method -> one distance per problem; as many panels
-            as fill two or more rows. A method is drawn if every setting of the panel
-            has it.
-        columns: panels in a row, at least 2.
+            as fill the rows. A method is drawn if every setting of the panel has it.
+        columns: panels in a row.
 
     Returns:
         The figure.
@@ -292,7 +318,9 @@ def comparison_figure(
         ValueError: if the panels do not fill the last row.
     """
     rows = -(-len(panels) // columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(7, 2.6 * rows + 0.5), sharey=True)
+    fig, axes = plt.subplots(
+        rows, columns, figsize=(7, 2.6 * rows + 0.5), sharey=True, squeeze=False
+    )
     for axis, (title, settings) in zip(axes.flat, panels.items(), strict=True):
         methods = [
             name for name in LOOK if all(name in row for row in settings.values())
@@ -324,6 +352,15 @@ def comparison_figure(
     return fig
 
 
+def _panels(
+    count: int, size: tuple[float | int, float], sharey: bool = True
+) -> Sequence[Axes]:
+    """Return the panels of a new figure, side by side, also if there is only one."""
+    return list(
+        plt.subplots(1, count, figsize=size, sharey=sharey, squeeze=False)[1][0]
+    )
+
+
 # --- images ---------------------------------------------------------------------------
 
 
@@ -336,12 +373,12 @@ def judged_figure(
 
     Args:
         tables: method -> measure -> one number per image and task.
-        labels: measure -> label of its axis; at least two measures.
+        labels: measure -> label of its axis.
 
     Returns:
         The figure; coverage has a line at 0.9.
     """
-    fig, axes = plt.subplots(1, len(labels), figsize=(7, 3.2), sharey=True)
+    axes = _panels(len(labels), (7, 3.2))
     names = list(tables)[::-1]
     for axis, (measure, label) in zip(axes, labels.items(), strict=True):
         for place, name in enumerate(names):
@@ -363,7 +400,7 @@ def judged_figure(
         axis.set_xlabel(label)
         if measure == "coverage":
             axis.axvline(0.9, color="black", lw=1, ls=":")
-    return fig
+    return axes[0].figure
 
 
 def restoration_figure(
@@ -374,20 +411,20 @@ def restoration_figure(
     Args:
         found: task -> "truth" and "observation" (images, channels, side, side) and, for
             each method, (images, samples, channels, side, side), in [-1, 1]; the first
-            image is drawn. At least two tasks.
+            image is drawn.
         samples: how many of each method.
 
     Returns:
         The figure.
     """
-    fig, axes = plt.subplots(1, len(found), figsize=(7, 3.7))
+    axes = _panels(len(found), (7, 3.7), sharey=False)
     for axis, (task, parts) in zip(axes, found.items(), strict=True):
         methods = [name for name in parts if name not in ("truth", "observation")]
         rows = [[parts["truth"][0], parts["observation"][0]]]
         rows += [list(parts[name][0, :samples]) for name in methods]
         _mosaic(axis, rows, ["truth, seen", *methods] if axis is axes[0] else [])
         axis.set_title(task)
-    return fig
+    return axes[0].figure
 
 
 def uncertainty_figure(found: Mapping[str, Tensor], methods: Sequence[str]) -> Figure:
@@ -396,12 +433,14 @@ def uncertainty_figure(found: Mapping[str, Tensor], methods: Sequence[str]) -> F
     Args:
         found: as one task of `restoration_figure`; of the first image, one channel is
             drawn.
-        methods: which to draw, at least two.
+        methods: which to draw.
 
     Returns:
         The figure, one row per method.
     """
-    fig, axes = plt.subplots(len(methods), 5, figsize=(7, 1.5 * len(methods)))
+    fig, axes = plt.subplots(
+        len(methods), 5, figsize=(7, 1.5 * len(methods)), squeeze=False
+    )
     titles = ("truth", "observation", "mean of 19", "actual error", "claimed spread")
     truth = found["truth"][0]
     for row, name in zip(axes, methods, strict=True):

@@ -21,8 +21,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from src.common.checks import checked, whole, within
 from src.common.diffusion.processes import LinearVP, Process, VarianceExploding
-from src.common.diffusion.samplers import time_grid
+from src.common.diffusion.samplers import descending, time_grid
 from src.common.statistics.sample_distances import gaussian_wasserstein
 
 FIELD_METHODS = ("full", "diagonal", "row_sum", "pigdm", "dps likelihood")
@@ -43,9 +44,12 @@ class FieldSetting:
     Attributes:
         side: of the grid, over the square [-5, 5]^2.
         observed: number of grid points that are observed, at most side^2.
-        sigma: standard deviation of the observation's noise.
+        sigma: standard deviation of the observation's noise, above 0.
         problems: number of random sets of points, each with a field of its own.
         nugget: what is added to the diagonal of the covariance.
+
+    Raises:
+        ValueError: for numbers out of range.
     """
 
     side: int = 8
@@ -54,7 +58,17 @@ class FieldSetting:
     problems: int = 8
     nugget: float = 1e-4
 
+    def __post_init__(self) -> None:
+        """Reject fields that are none, and more observations than points."""
+        whole(side=self.side, observed=self.observed, problems=self.problems)
+        within("side", self.side, 2)
+        within("observed", self.observed, 1, self.side**2)
+        within("sigma", self.sigma, 0, ends=False)
+        within("problems", self.problems, 1)
+        within("nugget", self.nugget, 0)
 
+
+@checked
 def matern_covariance(
     side: int, nugget: float = 1e-4
 ) -> Float[Tensor, "pixels pixels"]:
@@ -66,7 +80,12 @@ def matern_covariance(
 
     Returns:
         (side^2, side^2), in double precision.
+
+    Raises:
+        ValueError: for a side without points, or a nugget below 0.
     """
+    within("side", side, 1)
+    within("nugget", nugget, 0)
     axis = torch.linspace(-5, 5, side, dtype=torch.float64)
     points = torch.cartesian_prod(axis, axis)
     scaled = 5**0.5 * torch.cdist(points, points)
@@ -203,8 +222,9 @@ def gaussian_moments(
         sampler overflows.
 
     Raises:
-        ValueError: for another sampler.
+        ValueError: for another sampler, or times that do not descend.
     """
+    descending(grid)
     if sampler not in ("euler_maruyama", "ancestral"):
         raise ValueError(
             f"the sampler must be euler_maruyama or ancestral, not {sampler!r}"
@@ -238,6 +258,7 @@ def _step(
     return of_state + of_clean, of_clean * process.std(t).item() ** 2, std**2
 
 
+@checked
 def field_distances(
     setting: FieldSetting,
     process_name: str,

@@ -22,9 +22,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.common.checks import checked, within
+from src.common.checks import checked, finite, floating, within
 from src.common.diffusion.gaussian_mixture import GaussianMixture
 from src.common.diffusion.processes import Process, Score, per_image
+from src.common.diffusion.samplers import score_at
 from src.common.images.operators import CUTOFF, LinearOperator
 from src.inverse_problems.tmpd.tweedie import Moments, TweedieMoments, autodiff_moments
 
@@ -52,15 +53,18 @@ def dps(
         process: the forward process.
         operator: H.
         y: observations, (batch, *observation) or (*observation).
-        step: zeta, one for all images or one per image, (batch,). The released settings
-            for 1000 steps and images in [-1, 1] are 0.3 (super-resolution, deblurring)
-            to 1.0 (the default of the code).
+        step: zeta, at least 0, one for all images or one per image, (batch,). The
+            released settings for 1000 steps and images in [-1, 1] are 0.3
+            (super-resolution, deblurring) to 1.0 (the default of the code).
         grid: the sampler's times, descending.
         moments: the moments where they are known in closed form.
 
     Returns:
         guided(u, t). It raises ValueError at the last time of the grid, from which no
         step leads, at times that are not in the grid, and for a y that does not fit.
+
+    Raises:
+        ValueError: for a step that is negative or infinite.
 
     Examples:
         >>> from src.common.diffusion.processes import LinearVP
@@ -75,8 +79,8 @@ def dps(
         >>> float(drawn[:, 0].mean().round())
         2.0
     """
+    steps = _strengths("step", step)
     moments = autodiff_moments(score, process) if moments is None else moments
-    steps = torch.as_tensor(step, dtype=torch.float64)
 
     def guided(u: Tensor, t: Tensor) -> Tensor:
         found = moments(u, t)
@@ -105,11 +109,14 @@ def dps_continuous(
         process: the forward process.
         operator: H.
         y: observations, (batch, *observation) or (*observation).
-        strength: one for all images, or one per image, (batch,).
+        strength: one for all images, or one per image, (batch,), at least 0.
         moments: the moments where they are known in closed form.
+
+    Raises:
+        ValueError: for a strength that is negative or infinite.
     """
+    strengths = _strengths("strength", strength)
     moments = autodiff_moments(score, process) if moments is None else moments
-    strengths = torch.as_tensor(strength, dtype=torch.float64)
 
     def guided(u: Tensor, t: Tensor) -> Tensor:
         found = moments(u, t)
@@ -247,7 +254,54 @@ def exact_guidance(
     return prior.posterior(matrix, y, sigma).score_under(process)
 
 
+def clipped(score: Score, process: Process, limit: float = 1.0) -> Score:
+    """Return the score whose estimate of the clean image is cut to [-limit, limit].
+
+    The released DPS and PiGDM cut x_hat before the guidance and before the step. Given
+    this score, each method of this module does the same; where x_hat is cut, it does
+    not depend on the noisy image, and the guidance is 0.
+
+    Args:
+        score: of the noisy images of the prior.
+        process: the forward process.
+        limit: positive; 1 for images in [-1, 1].
+
+    Returns:
+        score(u, t), for times at which there is noise.
+
+    Raises:
+        ValueError: for a limit that is not positive; when it is called, for a time
+            without noise.
+
+    Examples:
+        >>> from src.common.diffusion.processes import LinearVP
+        >>> process, u, t = LinearVP(), torch.tensor([[3.0, -9.0]]), torch.tensor(0.1)
+        >>> cut = clipped(lambda u, t: -0.1 * u, process)
+        >>> process.denoised(u, cut(u, t), t).round(decimals=4)
+        tensor([[ 1., -1.]])
+    """
+    within("limit", limit, 0, ends=False)
+
+    def cut(u: Tensor, t: Tensor) -> Tensor:
+        floating("u", u)
+        mean, variance = process.mean(t), process.std(t) ** 2
+        if not bool((variance > 0).all()):
+            raise ValueError(f"at t = {t} there is no noise, and no score to clip")
+        clean = process.denoised(u, score_at(score, u, t), t).clamp(-limit, limit)
+        return (per_image(mean, u) * clean - u) / per_image(variance, u)
+
+    return cut
+
+
 # --- shared steps ---------------------------------------------------------------------
+
+
+def _strengths(name: str, values: float | Tensor) -> Tensor:
+    """Return the constants of DPS, for all images or for each, in double precision."""
+    found = torch.as_tensor(values, dtype=torch.float64)
+    finite(name, found)
+    within(f"the smallest {name}", float(found.min()), 0)
+    return found
 
 
 def _residual(operator: LinearOperator, y: Tensor, found: TweedieMoments) -> Tensor:

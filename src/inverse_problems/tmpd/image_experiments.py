@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from src.common.checks import checked, finite, whole, within
 from src.common.diffusion.denoising import network_score
 from src.common.diffusion.processes import Process, Score
 from src.common.diffusion.samplers import ancestral, time_grid
@@ -27,8 +28,9 @@ from src.common.images.models import (
     load_image_classifier,
     load_image_model,
 )
-from src.common.images.operators import AveragePooling, Inpainting, LinearOperator
+from src.common.images.operators import Inpainting, LinearOperator
 from src.common.images.quality import psnr, ssim
+from src.common.images.separable import AveragePooling
 from src.common.images.sets import ImageSet, image_set
 from src.inverse_problems.tmpd.ddrm import ddrm
 from src.inverse_problems.tmpd.guidance import dps, pigdm
@@ -53,6 +55,9 @@ class Restoration:
         steps: of the ancestral sampler, one network evaluation each.
         images: how many test images.
         first: index of the first of them.
+
+    Raises:
+        ValueError: for an unknown task, or numbers out of range.
     """
 
     task: str
@@ -60,6 +65,35 @@ class Restoration:
     steps: int = 100
     images: int = 16
     first: int = 0
+
+    def __post_init__(self) -> None:
+        """Reject tasks that nobody knows, and settings that restore nothing."""
+        if self.task not in TASKS:
+            raise ValueError(
+                f"task must be one of {', '.join(TASKS)}, not {self.task!r}"
+            )
+        whole(steps=self.steps, images=self.images, first=self.first)
+        within("sigma", self.sigma, 0)
+        within("steps", self.steps, 1)
+        within("images", self.images, 1)
+        within("first", self.first, 0)
+
+    def truth(self, images: ImageSet) -> Float[Tensor, "images channels height width"]:
+        """Return the test images that are restored.
+
+        Args:
+            images: a set of images.
+
+        Raises:
+            ValueError: if the set has fewer test images.
+        """
+        last = self.first + self.images
+        if last > len(images.test):
+            raise ValueError(
+                f"{images.name} has {len(images.test)} test images, not {last}: take "
+                "fewer, or earlier ones"
+            )
+        return images.test[self.first : last]
 
 
 @dataclass(frozen=True)
@@ -93,11 +127,13 @@ def degradation(task: str, shape: tuple[int, ...]) -> LinearOperator:
         shape: of an image, (channels, height, width), square.
 
     Raises:
-        ValueError: for an unknown task.
+        ValueError: for an unknown task, or images that are not square.
     """
     if task not in TASKS:
         raise ValueError(f"task must be one of {', '.join(TASKS)}, not {task!r}")
     side = shape[-1]
+    if len(shape) != 3 or shape[1] != side:
+        raise ValueError(f"images must be (channels, side, side), not {tuple(shape)}")
     if task == "inpainting":
         mask = torch.ones(shape, dtype=torch.bool)
         mask[..., side // 2 :] = False
@@ -171,6 +207,7 @@ def _guided(
     raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
 
 
+@checked
 def observe(
     images: Float[Tensor, "images channels height width"],
     operator: LinearOperator,
@@ -187,7 +224,11 @@ def observe(
 
     Returns:
         (images, *observation).
+
+    Raises:
+        ValueError: for a negative sigma.
     """
+    within("sigma", sigma, 0)
     clean = operator.A(images)
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(clean.shape, generator=generator, dtype=clean.dtype)
@@ -223,7 +264,7 @@ def restore_images(
         BookError: if the files of the data set cannot be had.
     """
     recipe, found = prior.recipe, image_set(prior.recipe.data)
-    truth = found.test[setting.first : setting.first + setting.images].to(device)
+    truth = setting.truth(found).to(device)
     known = (prior.network(device), prior.process, setting)
     judge_by = load_image_classifier(
         recipe.shape, found.number_of_classes, classifier, device
@@ -271,17 +312,19 @@ def varying_pixels(images: ImageSet) -> Tensor:
         images: a set of images.
 
     Returns:
-        Booleans, (channels, height, width).
+        Booleans, (channels, height, width); True where the standard deviation is above
+        0.05.
     """
     return images.train.std(0) > 0.05
 
 
 @torch.no_grad()
+@checked
 def judge(
     samples: Float[Tensor, "images samples channels height width"],
     truth: Float[Tensor, "images channels height width"],
     network: FeatureNetwork,
-    varying: Tensor,
+    varying: Bool[Tensor, "channels height width"],
 ) -> dict[str, list[float]]:
     """Return how good the restorations of each image are.
 
@@ -299,7 +342,14 @@ def judge(
         coverage: share of varying pixels whose truth is between the extreme samples.
         spread: standard deviation of the samples, mean over the varying pixels.
         stable: share of samples that are finite and whose mean square is below 4.
+
+    Raises:
+        ValueError: for other shapes, fewer than two samples, no pixel that varies, or a
+            truth with NaN or infinities.
     """
+    finite("truth", truth)
+    within("the number of samples", samples.shape[1], 2)
+    within("the number of varying pixels", int(varying.sum()), 1)
     stable = samples.flatten(2).square().mean(2) < 4  # comparisons with nan are false
     kept = samples.nan_to_num(0.0, 1.0, -1.0).clamp(-1, 1)
     count = samples.shape[1]
@@ -345,13 +395,13 @@ def tune_dps(
         "steps": the candidates; "psnr": in decibels, in the same order.
 
     Raises:
-        ValueError: for an unknown task.
+        ValueError: for no candidates, or images that the set does not have.
         BookError: if the files of the data set cannot be had.
     """
-    truth = image_set(prior.recipe.data).test[
-        setting.first : setting.first + setting.images
-    ]
-    truth, network = truth.to(device), prior.network(device)
+    if not candidates:
+        raise ValueError("there are no candidates to choose from")
+    truth = setting.truth(image_set(prior.recipe.data)).to(device)
+    network = prior.network(device)
     operator = degradation(setting.task, tuple(truth.shape[1:])).to(truth)
     y = observe(truth, operator, setting.sigma, seed)
     values = []

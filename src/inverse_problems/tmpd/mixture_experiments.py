@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from src.common.checks import checked, whole, within
 from src.common.diffusion.processes import Process, Score
 from src.common.diffusion.samplers import ancestral, euler_maruyama, time_grid
 from src.common.statistics.sample_distances import random_directions, sliced_wasserstein
@@ -62,6 +63,7 @@ DDRM_ETA = 0.85
 
 
 SAMPLERS = ("ancestral", "euler_maruyama")
+ANCESTRAL_ONLY = ("dps", "dps published", "pigdm discrete")
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,11 @@ class Budget:
         steps: of the sampler.
         directions: of the sliced distance.
         sampler: "ancestral" or "euler_maruyama" (not for DPS, which is defined by its
-            step).
+            step; DDRM has a sampler of its own).
         double: compute in double precision.
 
     Raises:
-        ValueError: for another process or sampler.
+        ValueError: for another process or sampler, or numbers below 1.
     """
 
     process: str = "vp"
@@ -95,8 +97,12 @@ class Budget:
                 f"process must be vp or ve and sampler one of {', '.join(SAMPLERS)}, "
                 f"not {self.process!r} and {self.sampler!r}"
             )
+        for name in ("samples", "steps", "directions"):
+            whole(**{name: getattr(self, name)})
+            within(name, getattr(self, name), 1)
 
 
+@checked
 def compare(
     setting: MixtureSetting,
     budget: Budget,
@@ -132,6 +138,7 @@ def compare(
     return found
 
 
+@checked
 def sensitivity(
     setting: MixtureSetting,
     budget: Budget,
@@ -148,6 +155,10 @@ def sensitivity(
 
     Returns:
         "dps": distances, (constants, problems); "floor": one row, (1, problems).
+
+    Raises:
+        ValueError: from `draw`, for constants below 0 or another sampler than the
+            ancestral one.
     """
     problems = draw_problems(setting, _generator(seed, "problems", setting))
     ruler = _Ruler(problems, budget, seed)
@@ -158,6 +169,7 @@ def sensitivity(
     return {"dps": rows, "floor": [ruler.floor()]}
 
 
+@checked
 def stability(
     setting: MixtureSetting,
     budget: Budget,
@@ -221,8 +233,10 @@ def draw(
             the ancestral one.
     """
     dtype = torch.float64 if budget.double else torch.float32
-    if method == "dps" and budget.sampler != "ancestral":
-        raise ValueError("DPS is a shift of ancestral steps: use the ancestral sampler")
+    if method in ANCESTRAL_ONLY and budget.sampler != "ancestral":
+        raise ValueError(
+            f"{method} is a shift of ancestral steps: use the ancestral sampler"
+        )
     process = forward_process(budget.process, problems.setting.dim)
     count, _, r = problems.means.shape
     grid = _grid(budget)

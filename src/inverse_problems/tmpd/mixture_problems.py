@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.common.checks import within
+from src.common.checks import checked, whole, within
 from src.common.diffusion.processes import LinearVP, Process, Score, VarianceExploding
 from src.common.images.operators import LinearOperator
 from src.inverse_problems.tmpd.tweedie import Moments, TweedieMoments, moments_at
@@ -52,6 +52,7 @@ class MixtureSetting:
 
     def __post_init__(self) -> None:
         """Reject dimensions that do not fit."""
+        whole(dim=self.dim, observations=self.observations, problems=self.problems)
         within("sigma", self.sigma, 0, ends=False)
         within("variance", self.variance, 0, ends=False)
         within("problems", self.problems, 1)
@@ -66,12 +67,18 @@ def component_means(dim: int) -> Float[Tensor, "25 {dim}"]:
     """Return the 25 means, (25, dim).
 
     Args:
-        dim: of x, even; an odd one loses its last coordinate.
+        dim: of x, even.
+
+    Raises:
+        ValueError: for an odd dim, or none.
     """
+    if dim < 2 or dim % 2:
+        raise ValueError(f"dim must be even and at least 2, not {dim}")
     axis = -8.0 * torch.arange(-2, 3, dtype=torch.float64)
     return torch.cartesian_prod(axis, axis).repeat(1, dim // 2)
 
 
+@checked
 def forward_process(name: str, dim: int) -> Process:
     """Return the process "vp" or "ve" for data of `dim` dimensions.
 
@@ -83,8 +90,9 @@ def forward_process(name: str, dim: int) -> Process:
         dim: of x; VP does not depend on it.
 
     Raises:
-        ValueError: for another name.
+        ValueError: for another name, or a dim below 1.
     """
+    within("dim", dim, 1)
     if name == "vp":
         return LinearVP(0.1, 25.0)
     if name == "ve":
@@ -172,8 +180,7 @@ def draw_problems(
     """Draw the random problems of a setting.
 
     Args:
-        setting: sizes, noise and number of problems. With sigma = 0 the weights of the
-            components become NaN; that is not checked.
+        setting: sizes, noise and number of problems.
         generator: source of the draws.
 
     Returns:

@@ -18,6 +18,7 @@ where p(x_0 | x_t) is Gaussian. (It is a standard argument, not the theorem of t
 paper, whose constants we cannot see.)
 """
 
+import math
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
@@ -25,6 +26,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from src.common.checks import checked, whole, within
 from src.common.diffusion.gaussian_mixture import GaussianMixture
 from src.common.diffusion.processes import LinearVP
 from src.common.diffusion.samplers import time_grid
@@ -44,14 +46,26 @@ class LineSetting:
     Attributes:
         y: the observation.
         sigma: standard deviation of its noise, above 0.
-        steps: of the chains.
-        points: on which laws are represented, at least 2.
+        steps: of the chains, at least 2.
+        points: on which laws are represented; `projection_error` refuses too few.
+
+    Raises:
+        ValueError: for numbers out of range.
     """
 
     y: float = 0.5
     sigma: float = 1.0
     steps: int = 200
     points: int = 400
+
+    def __post_init__(self) -> None:
+        """Reject problems that are none."""
+        if not math.isfinite(self.y):
+            raise ValueError(f"y must be a finite number, not {self.y}")
+        whole(steps=self.steps, points=self.points)
+        within("sigma", self.sigma, 0, ends=False)
+        within("steps", self.steps, 2)
+        within("points", self.points, 2)
 
 
 @dataclass(frozen=True)
@@ -89,10 +103,14 @@ def projection_errors(
         separations: distances of the two components, at least 0.
         setting: the problem on the line.
         method: "tmpd" or "pigdm".
+
+    Raises:
+        ValueError: as `projection_error`.
     """
     return [asdict(projection_error(float(s), setting, method)) for s in separations]
 
 
+@checked
 def projection_error(
     separation: float, setting: LineSetting, method: str
 ) -> ProjectionError:
@@ -104,12 +122,20 @@ def projection_error(
         method: "tmpd" or "pigdm".
 
     Raises:
-        ValueError: for another method.
+        ValueError: for another method, a separation that is negative or infinite, or
+            points that are further apart than a step of the chain spreads.
     """
+    within("separation", separation, 0)
     means = torch.tensor([[-0.5], [0.5]], dtype=torch.float64) * separation
     prior = GaussianMixture.isotropic(means, 1.0)
     reach = 0.5 * separation + 7.0
     points = torch.linspace(-reach, reach, setting.points, dtype=torch.float64)
+    smallest = (PROCESS.diffusion(0.0).item() ** 2 / setting.steps) ** 0.5
+    if (width := float(points[1] - points[0])) > smallest:
+        raise ValueError(
+            f"the points are {width:.2g} apart, and a step spreads by {smallest:.2g} "
+            "only: take more points, or fewer steps"
+        )
     operator, y = (
         MatrixOperator(torch.ones(1, 1)),
         torch.tensor([setting.y], dtype=torch.float64),
@@ -136,7 +162,6 @@ def projection_error(
         other = other @ _transition(points, wrong, t, size)
     mean, std = PROCESS.mean(grid[-1]), PROCESS.std(grid[-1])
     true = posterior.log_density(points[:, None], mean, std).softmax(0)
-    width = float(points[1] - points[0])
     distances = [float((law - q).cumsum(0).abs().sum()) * width for q in (other, true)]
     divergence = float((law * ((law + TINY) / (other + TINY)).log()).sum())
     return ProjectionError(

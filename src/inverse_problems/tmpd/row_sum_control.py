@@ -57,7 +57,7 @@ def restore_by_gradients(
     """
     recipe, process = prior.recipe, prior.process
     found = image_set(recipe.data)
-    truth = found.test[setting.first : setting.first + setting.images].to(device)
+    truth = setting.truth(found).to(device)
     operator = degradation(setting.task, tuple(truth.shape[1:])).to(truth)
     y = observe(truth, operator, setting.sigma, seed).repeat_interleave(SAMPLES, 0)
     generator = torch.Generator(device=y.device).manual_seed(seed + 1)

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from src.inverse_problems.tmpd.figures import mean_and_half_interval
+from src.common.checks import same_length
+from src.inverse_problems.tmpd.figures import as_numbers, mean_and_half_interval
 
 Row = Mapping[str, Sequence[float]]
 """Method -> one number per problem."""
@@ -20,8 +21,16 @@ def closer(label: str, row: Row) -> str:
         label: of the setting; begins the line.
         row: positive distances to the posterior; "PiGDM" and "TMPD" are read, at least
             two problems each.
+
+    Raises:
+        ValueError: for fewer problems, other problems for one of them, or distances
+            that are not positive.
     """
-    mean, half = mean_and_half_interval(np.log(row["PiGDM"]) - np.log(row["TMPD"]))
+    ours, other = (as_numbers(row[name]) for name in ("TMPD", "PiGDM"))
+    same_length(TMPD=ours.tolist(), PiGDM=other.tolist())
+    if len(ours) < 2 or not ((ours > 0) & (other > 0)).all():
+        raise ValueError(f"need positive distances of two problems or more, not {row}")
+    mean, half = mean_and_half_interval(np.log(other) - np.log(ours))
     side = (
         "TMPD is closer"
         if mean > half
@@ -40,7 +49,16 @@ def joined(found: Sequence[Sequence[Row]]) -> dict[str, np.ndarray]:
 
     Returns:
         measure -> one number per image and task, (tasks * images,).
+
+    Raises:
+        ValueError: for no tasks, or noise levels of one task with other images.
     """
+    if not found or not all(found):
+        raise ValueError("there are no tasks, or a task without noise levels")
+    for task, measure in ((task, m) for task in found for m in found[0][0]):
+        sizes = sorted({len(row[measure]) for row in task})
+        if len(sizes) > 1:
+            raise ValueError(f"{measure}: noise levels have {sizes} images; need equal")
     return {
         measure: np.concatenate(
             [np.mean([row[measure] for row in task], axis=0) for task in found]

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from src.common.diffusion.denoising import Images
 from src.common.images.feature_network import (
@@ -92,3 +94,68 @@ def test_labels_are_needed():
 def test_the_learning_rate_falls_linearly():
     settings = ClassifierSettings(steps=4)
     assert [settings.multiplier(s) for s in range(1, 5)] == [1.0, 0.75, 0.5, 0.25]
+
+
+def test_labels_and_images_that_do_not_fit_are_refused(trained):
+    network, _ = trained
+    images, labels = digits().test[:6], digits().test_labels[:6]
+    broken = images.clone()
+    broken[2, 0, 3, 3] = torch.nan
+    bad = [
+        (images, labels[:1]),  # it would be broadcast
+        (images, labels + 10),
+        (images, labels - 10),
+        (images[:0], labels[:0]),
+        (broken, labels),
+        (images.long(), labels),
+        (images.double(), labels),
+        (images[:, 0], labels),
+        (images[:, :, 1:], labels),
+    ]
+    for given in bad:
+        with pytest.raises(ValueError):
+            accuracy(network, *given)
+    with pytest.raises(ValueError, match="label"):
+        train_classifier(Images(images, labels), 3, ClassifierSettings(steps=1, batch=2), stream())
+
+
+def test_accuracy_counts_the_images_in_their_own_class(trained):
+    network, _ = trained
+    images = digits().test[:40]
+    found = class_probabilities(network, images).argmax(1)
+    other = torch.where(torch.arange(40) < 10, (found + 1) % 10, found)
+    assert accuracy(network, images, found) == 1.0
+    assert accuracy(network, images, other) == 0.75
+
+
+@pytest.mark.parametrize("bad", [{"steps": 0}, {"batch": 0}, {"learning_rate": 0.0}])
+def test_settings_that_train_nothing_are_refused(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        ClassifierSettings(**bad)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 8), (8, 8), (0, 8, 8)])
+def test_networks_for_no_images_are_refused(shape):
+    with pytest.raises(ValueError, match="4 x 4"):
+        FeatureNetwork(shape, 10)
+
+
+def test_every_setting_reaches_the_optimiser():
+    data, rates, sizes = digits(), [], []
+
+    def note_rate(optimiser, *_):
+        rates.append(optimiser.param_groups[0]["lr"])
+
+    def note_batch(module, given):
+        if isinstance(module, FeatureNetwork):
+            sizes.append(len(given[0]))
+
+    hooks = [
+        register_optimizer_step_pre_hook(note_rate),
+        register_module_forward_pre_hook(note_batch),
+    ]
+    settings = ClassifierSettings(steps=4, batch=30, learning_rate=0.02)
+    train_classifier(Images(data.train, data.train_labels), 10, settings, stream(), 4, 6)
+    for hook in hooks:
+        hook.remove()
+    assert rates == pytest.approx([0.02, 0.015, 0.01, 0.005]) and sizes == [30] * 4

@@ -1,12 +1,15 @@
 """From a recipe to a model of images and back from its packed weights."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from src.common.diffusion.denoising import DenoiserSettings, network_score, unpack_weights
 from src.common.diffusion.networks import UNetSettings
 from src.common.diffusion.processes import LinearVP, VarianceExploding
-from src.common.images.feature_network import ClassifierSettings
+from src.common.images import models
+from src.common.images.feature_network import ClassifierSettings, accuracy
 from src.common.images.models import (
     DenseSettings,
     ImageRecipe,
@@ -15,6 +18,8 @@ from src.common.images.models import (
     train_image_classifier,
     train_image_model,
 )
+from src.common.images.sets import digits
+from tests.leaks.tape import recording
 
 SHAPE = (1, 8, 8)
 SHORT = DenoiserSettings(steps=60, batch=32)
@@ -75,3 +80,53 @@ def test_weights_of_another_size_are_refused():
     other = ImageRecipe("digits", SHAPE, DenseSettings(40, 1), SHORT)
     with pytest.raises(RuntimeError, match="size mismatch"):
         load_image_model(other, weights)
+
+
+def test_recipes_for_other_images_are_refused():
+    with pytest.raises(ValueError, match=r"\(1, 8, 8\), not \(1, 28, 28\)"):
+        train_image_model(
+            ImageRecipe("digits", (1, 28, 28), DenseSettings(8, 1), SHORT), LinearVP(), 0
+        )
+    with pytest.raises(ValueError, match="10 classes"):
+        train_image_model(
+            ImageRecipe("digits", SHAPE, DenseSettings(8, 1), SHORT, classes=5), LinearVP(), 0
+        )
+
+
+def test_the_accuracy_is_that_on_the_test_images():
+    found, data = train_image_classifier("digits", ClassifierSettings(steps=15), seed=3), digits()
+    network = load_image_classifier(SHAPE, 10, found["weights"])
+    test = accuracy(network, data.test, data.test_labels)
+    assert found["accuracy"] == pytest.approx(test, abs=0.005)  # kept in half precision
+    assert abs(test - accuracy(network, data.train, data.train_labels)) > 0.006
+
+
+def test_models_of_neighbouring_seeds_share_no_stream():
+    recipe = ImageRecipe("digits", SHAPE, DenseSettings(8, 1), DenoiserSettings(steps=1, batch=8))
+    seeds = []
+    for seed in (1, 2):
+        with recording() as tape:
+            train_image_model(recipe, LinearVP(), seed)
+        seeds.append(set(tape.seeds) - {0})  # the split of the digits is always the same
+    assert seeds[0] and not seeds[0] & seeds[1]
+
+
+def test_models_are_trained_without_the_test_images(monkeypatch):
+    recipe = ImageRecipe("digits", SHAPE, DenseSettings(8, 1), DenoiserSettings(steps=3, batch=40))
+
+    def trained():
+        classifier = train_image_classifier("digits", ClassifierSettings(steps=3), 1)
+        return train_image_model(recipe, LinearVP(), 1)["weights"], classifier["weights"]
+
+    before, data = trained(), digits()
+    noise = replace(data, test=-data.test, test_labels=(data.test_labels + 1) % 10)
+    monkeypatch.setattr(models, "image_set", lambda name: noise)
+    assert trained() == before
+    monkeypatch.setattr(models, "image_set", lambda name: replace(noise, train=-data.train))
+    assert trained()[0] != before[0] and trained()[1] != before[1]
+
+
+@pytest.mark.parametrize(("width", "depth"), [(8, 1), (16, 2)])
+def test_a_dense_network_has_the_size_that_is_asked(width, depth):
+    network = ImageRecipe("digits", SHAPE, DenseSettings(width, depth)).untrained()
+    assert len(network.blocks) == depth and network.first.out_features == width

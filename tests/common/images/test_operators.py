@@ -11,13 +11,12 @@ from src.common.images import operators
 from src.common.images.blur import Blur, gaussian_kernel
 from src.common.images.operators import (
     CUTOFF,
-    AveragePooling,
     Inpainting,
     LinearOperator,
     MatrixOperator,
-    Separable,
     random_mask,
 )
+from src.common.images.separable import AveragePooling, Separable
 
 
 def generator(seed=0):
@@ -212,6 +211,7 @@ def test_inpainting_keeps_what_the_mask_keeps():
 def test_random_mask_keeps_the_share_in_all_channels():
     mask = random_mask((3, 10, 10), 0.37, generator(1))
     assert mask.sum() == 3 * 37
+    assert random_mask((3, 5), 0.65, generator(1)).sum() == 10  # 9.75, rounded
     assert (mask == mask[:1]).all()
     assert not torch.equal(mask, random_mask((3, 10, 10), 0.37, generator(2)))
 
@@ -252,7 +252,8 @@ BAD = {
     "odd number": lambda: gaussian_kernel(4, 1.0),
     "std must": lambda: gaussian_kernel(3, 0.0),
     "share of kept": lambda: random_mask((1, 4, 4), 0.0, generator()),
-    "at least one pixel": lambda: MatrixOperator(torch.ones(2, 0), (1, 0)),
+    "no entries": lambda: MatrixOperator(torch.ones(2, 0), (1, 0)),
+    "at least one pixel": lambda: Inpainting((1, 0), torch.ones(1, 0, dtype=torch.bool)),
     "matrices for images": lambda: Separable((1, 4, 4), torch.ones(2, 4), torch.ones(2, 3)),
 }
 
@@ -270,3 +271,47 @@ def test_all_linear_operators_are_linear():
 def test_the_example_runs():
     result = doctest.testmod(operators)
     assert result.attempted and not result.failed
+
+
+def test_images_of_bytes_and_other_masks_are_refused_or_meant():
+    """Whole numbers would be averaged to 0; masks of zeros and ones mean what they say."""
+    bright = torch.full((1, 1, 4, 4), 200)
+    for make in (lambda: AveragePooling((1, 4, 4), 2), lambda: Blur((1, 4, 4), torch.eye(3))):
+        for kind in (torch.uint8, torch.int64):
+            with pytest.raises(ValueError, match="floating"):
+                make().to(torch.float64)._expect(bright.to(kind), (1, 4, 4), "images")
+    assert (AveragePooling((1, 4, 4), 2).A(bright.double()) == 200).all()
+    mask, x = box((1, 4, 6)), normal(2, 1, 4, 6)
+    for kind in (torch.int64, torch.uint8, torch.float32):
+        same = Inpainting((1, 4, 6), mask.to(kind))
+        for one, two in zip(
+            everything(same, x, same.A(x)),
+            everything(Inpainting((1, 4, 6), mask), x, same.A(x)),
+            strict=True,
+        ):
+            assert torch.equal(one, two)
+    with pytest.raises(ValueError, match="True where"):
+        Inpainting((1, 4, 6), 2 * mask.long())
+    with pytest.raises(ValueError, match="floating"):
+        MatrixOperator(torch.ones(2, 3).long())
+
+
+def test_half_precision_averages_but_does_not_blur():
+    images = torch.ones(1, 1, 4, 4)
+    for kind in (torch.float16, torch.bfloat16):
+        assert (AveragePooling((1, 4, 4), 2).to(kind).A(images.to(kind)) == 1).all()
+        with pytest.raises(ValueError, match="single or double precision"):
+            Blur((1, 4, 4), torch.ones(3, 3) / 9).to(kind).A(images.to(kind))
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_constants_that_are_no_numbers_are_refused(bad):
+    square = torch.eye(3).index_fill(1, torch.tensor([1]), bad)
+    for make in (
+        lambda: MatrixOperator(square),
+        lambda: Blur((1, 4, 4), square),
+        lambda: Separable((1, 3, 3), square, torch.eye(3)),
+        lambda: Separable((1, 3, 3), torch.eye(3), square),
+    ):
+        with pytest.raises(ValueError, match="NaN or infinite"):
+            make()

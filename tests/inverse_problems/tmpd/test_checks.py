@@ -90,3 +90,19 @@ def test_pictures_survive_being_text():
     kept = checks.unpacked_pictures(checks.pictures(prior, setting, methods, 0))
     assert list(kept) == ["truth", "observation", *methods]
     assert kept["truth"] == pytest.approx((found["truth"].numpy() + 1) / 2, abs=1 / 500)
+
+
+@pytest.mark.parametrize(("problems", "times"), [(0, [0.5]), (1, []), (1, [0.0]), (1, [500.0])])
+def test_checks_of_nothing_are_refused(problems, times):
+    """An experiment without problems or times would report that nothing is wrong."""
+    for check in (checks.covariance_errors, checks.guidance_errors):
+        with pytest.raises(ValueError):
+            check(problems, times, 0)
+    with pytest.raises(ValueError):
+        checks.log_likelihoods(MixtureSetting(problems=1), "vp", times, problems, 0)
+
+
+@pytest.mark.parametrize("bad", [{"components": 0}, {"radius": -1.0}, {"std": 0.0}])
+def test_rings_that_are_none_are_refused(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        checks.ring(**bad)

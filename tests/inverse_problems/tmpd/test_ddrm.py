@@ -7,6 +7,7 @@ from src.common.diffusion.gaussian_mixture import GaussianMixture
 from src.common.diffusion.processes import LinearVP, VarianceExploding
 from src.common.diffusion.samplers import time_grid
 from src.common.images.operators import Inpainting, MatrixOperator
+from src.diffusion.fractional.process import FractionalProcess
 from src.inverse_problems.tmpd.ddrm import ddrm
 from src.inverse_problems.tmpd.mixture_problems import unobserved_std
 
@@ -63,8 +64,6 @@ def test_it_is_the_paper_written_out(process, eta_seen):
         torch.Generator().manual_seed(3), 0.85, eta_seen,
     )  # fmt: skip
     operator = MatrixOperator(h)
-    # A computed decomposition may turn coordinates around; this one does not.
-    operator._svd = (torch.eye(3).double(), h.diagonal(), torch.eye(5).double())
     found = ddrm(
         process, prior.score_under(process), operator, y, sigma, state, grid,
         torch.Generator().manual_seed(3), eta_seen=eta_seen,
@@ -103,3 +102,44 @@ def test_on_many_steps_of_a_standard_normal_prior_it_is_near_the_posterior_mean(
     y = torch.tensor([1.0], dtype=torch.float64)
     found = ddrm(VP, prior.score_under(VP), operator, y, 0.1, state, time_grid(200), generator)
     assert found.mean().item() == pytest.approx(1 / 1.01, abs=0.05)
+
+
+def a_call(**changed):
+    generator = torch.Generator().manual_seed(5)
+    given = {
+        "process": VP,
+        "score": lambda u, t: -u,
+        "operator": MatrixOperator(normal(0, 2, 3)),
+        "y": normal(1, 4, 2),
+        "sigma": 0.1,
+        "state": VP.start((4, 3), generator, torch.float64),
+        "grid": time_grid(5),
+        "generator": generator,
+    }
+    return ddrm(**(given | changed))
+
+
+BAD = {
+    "descend": {"grid": time_grid(5).flip(0)},
+    "sigma must": {"sigma": -0.1},
+    "eta must": {"eta": 2.0},
+    "eta_seen must": {"eta_seen": -0.5},
+    "y must be": {"y": normal(1, 4, 1)},
+    "y holds 1": {"y": normal(1, 1, 2)},
+    "state is the noisy image": {
+        "process": FractionalProcess(hurst=0.7, count=2),
+        "state": torch.zeros(4, 3, 3, dtype=torch.float64),
+    },
+    "shape of the noisy images": {"score": lambda u, t: -u[:1]},
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_what_ddrm_cannot_do_is_refused(message):
+    with pytest.raises(ValueError, match=message):
+        a_call(**BAD[message])
+    assert a_call().isfinite().all()
+
+
+def test_times_in_single_precision_are_those_in_double():
+    assert torch.allclose(a_call(), a_call(grid=time_grid(5).float()), atol=1e-5)

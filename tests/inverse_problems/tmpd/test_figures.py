@@ -53,3 +53,50 @@ def test_a_mosaic_puts_every_image_in_its_place():
     assert sheet[:8, :8].max() == 0 and sheet[:8, 9:17].min() == 1
     assert sheet[9:17, :8] == pytest.approx(0.5) and sheet[9:, 9:].min() == 1
     plt.close(fig)
+
+
+def drawn(fig):
+    """The panels of a figure after it is drawn."""
+    fig.canvas.draw()
+    panels = list(fig.axes)
+    plt.close(fig)
+    return panels
+
+
+def test_every_figure_can_have_a_single_panel():
+    prior = GaussianMixture.isotropic(torch.tensor([[1.0, 0.0], [-1.0, 0.5]]).double(), 0.2)
+    noisy, points = {0.4: torch.zeros(1, 2).double()}, {"TMPD": torch.zeros(3, 2)}
+    assert len(drawn(figures.ring_figure(prior, LinearVP(), noisy, 1.0, points))) == 2
+    row = {"separation": 1.0, "bound": 0.2, "divergence": 0.1, "non_gaussian": 0.0}
+    assert len(drawn(figures.line_figure({"TMPD": [row]}))) == 1
+    settings = {"one": {"TMPD": [1.0, 2.0], "PiGDM": [2.0, 3.0]}}
+    (panel,) = drawn(figures.comparison_figure({"VP": settings}, columns=1))
+    assert panel.get_title() == "VP" and len(panel.containers) == 2
+    curve, levels = {0.1: [1.0, 2.0], 1.0: [2.0, 3.0]}, {"TMPD": [1.0, 2.0], "PiGDM": [2.0, 2.0]}
+    assert len(drawn(figures.step_figure({0.1: curve}, {0.1: levels}))) == 1
+    table = {"TMPD": {"psnr": np.array([1.0, 2.0])}}
+    (panel,) = drawn(figures.judged_figure(table, {"psnr": "decibels"}))
+    assert panel.get_xlabel() == "decibels"
+    images = torch.zeros(1, 1, 8, 8)
+    parts = {"truth": images, "observation": images, "TMPD": torch.zeros(1, 3, 1, 8, 8)}
+    assert len(drawn(figures.restoration_figure({"deblurring": parts}))) == 1
+    assert len(drawn(figures.uncertainty_figure(parts, ["TMPD"]))) == 5 + 1  # and its scale
+    assert len(drawn(figures.gallery_figure({"digits": {"TMPD": np.zeros((1, 1, 8, 8))}}))) == 1
+
+
+def test_two_panels_have_their_own_titles_and_values():
+    rows = [
+        {"separation": s, "bound": b, "divergence": 0.5 * b, "non_gaussian": 0.1 * b}
+        for s, b in ((1.0, 0.2), (2.0, 0.4))
+    ]
+    other = [{**row, "bound": 2 * row["bound"]} for row in rows]
+    panels = drawn(figures.line_figure({"TMPD": rows, "PiGDM": other}))
+    assert [panel.get_title() for panel in panels] == ["TMPD", "PiGDM"]
+    shown = [panel.lines[0].get_ydata() for panel in panels]
+    assert list(shown[0]) == [0.2, 0.4] and list(shown[1]) == [0.4, 0.8]
+
+
+@pytest.mark.parametrize("bad", [[], [1.0, float("nan")], [0.0, 1.0], [-1.0, 2.0]])
+def test_means_of_what_has_none_are_refused(bad):
+    with pytest.raises(ValueError):
+        figures.geometric_mean_and_interval(bad)

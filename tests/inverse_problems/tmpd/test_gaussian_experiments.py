@@ -115,3 +115,25 @@ def test_unknown_names_are_refused():
         score(torch.tensor(0.5).double())
     with pytest.raises(ValueError, match="ancestral"):
         gaussian_moments(field_process("vp"), score, time_grid(2), "ddim")
+
+
+BAD = {
+    "side must": {"side": 1},
+    "observed must": {"side": 3, "observed": 10},
+    "sigma must": {"sigma": 0.0},
+    "problems must": {"problems": 0},
+    "nugget must": {"nugget": -1.0},
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_fields_that_cannot_be_are_refused(message):
+    with pytest.raises(ValueError, match=message):
+        FieldSetting(**BAD[message])
+
+
+def test_times_must_descend():
+    problems, process = a_draw(), field_process("vp")
+    score = linear_score(problems, process, "full")
+    with pytest.raises(ValueError, match="descend"):
+        gaussian_moments(process, score, time_grid(5).flip(0), "ancestral")

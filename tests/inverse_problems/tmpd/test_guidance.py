@@ -7,6 +7,7 @@ from src.common.diffusion.samplers import ancestral, euler_maruyama, time_grid
 from src.common.images.operators import Inpainting, MatrixOperator
 from src.common.statistics.sample_distances import sliced_wasserstein
 from src.inverse_problems.tmpd.guidance import (
+    clipped,
     dps,
     dps_continuous,
     dps_likelihood,
@@ -231,3 +232,65 @@ def test_settings_that_mean_nothing_are_refused():
         dps(score, VP, Inpainting((DIM,), torch.ones(DIM, dtype=torch.bool)), u, 0.1, GRID)(
             u, as_time(1e-9)
         )
+
+
+@pytest.mark.parametrize("name", ["dps", "dps continuous", "dps likelihood", "pigdm", "tmpd"])
+def test_observations_of_another_shape_and_scores_without_gradient_are_refused(name):
+    prior, (operator, y) = a_mixture(), an_observation()
+    score, u = prior.score_under(VP), normal(5, 5, DIM)
+    for bad in (y[:, :1], y[:1], y[:3], y[0, :1], y.float()):
+        with pytest.raises(ValueError, match="y "):
+            methods(score, VP, operator, bad)[name](u, GRID[10])
+    for hidden in (torch.no_grad()(score), lambda u, t: score(u, t).detach()):
+        with pytest.raises(ValueError, match="no_grad"):
+            methods(hidden, VP, operator, y)[name](u, GRID[10])
+    with pytest.raises(ValueError, match="shape of the noisy images"):
+        methods(lambda u, t: score(u, t)[:1], VP, operator, y)[name](u, GRID[10])
+
+
+def test_a_time_that_is_not_the_samplers_is_refused():
+    prior, (operator, y) = a_mixture(), an_observation()
+    parts, other = (prior.score_under(VP), VP, operator, y), time_grid(41)[5]
+    for guided in (dps(*parts, 0.3, GRID), pigdm(*parts, SIGMA, grid=GRID)):
+        with pytest.raises(ValueError, match="not in the guidance's grid"):
+            guided(normal(5, 5, DIM), other)
+
+
+@pytest.mark.parametrize("bad", [-0.1, float("inf"), float("nan"), torch.tensor([1.0, -1.0])])
+def test_constants_that_would_push_away_from_the_observation_are_refused(bad):
+    prior, (operator, y) = a_mixture(), an_observation(2)
+    parts = (prior.score_under(VP), VP, operator, y)
+    with pytest.raises(ValueError, match="step"):
+        dps(*parts, bad, GRID)
+    with pytest.raises(ValueError, match="strength"):
+        dps_continuous(*parts, bad)
+
+
+@pytest.mark.parametrize("process", [VP, VE])
+def test_with_clipping_a_step_of_dps_is_that_of_the_released_program(process):
+    """x_hat cut to [-1, 1], in the guidance and in the step; the gradient flows through the cut."""
+    prior, (operator, y), k = a_mixture(), an_observation(), 30
+    t, earlier, u = GRID[k], GRID[k + 1], normal(5, 5, DIM)
+    mean, std = process.mean(t), process.std(t)
+    x = u.clone().requires_grad_()
+    clean = prior.denoised(x, mean, std).clamp(-1, 1)
+    assert 0 < (clean.abs() == 1).double().mean() < 1  # some are cut, some are not
+    norms = (y - operator.A(clean)).norm(dim=1)
+    (gradient,) = torch.autograd.grad(norms.sum(), x)
+    zeros = torch.zeros_like(u)
+    wanted = process.bridge(u, clean.detach(), t, earlier, zeros) - 0.3 * gradient
+    score = clipped(prior.score_under(process), process)
+    guided = dps(score, process, operator, y, 0.3, GRID)
+    found = process.bridge(u, process.denoised(u, guided(u, t), t), t, earlier, zeros)
+    assert torch.allclose(found, wanted)
+
+
+def test_clipping_changes_nothing_within_the_limit_and_needs_noise():
+    prior, u = a_mixture(), normal(5, 5, DIM)
+    score = prior.score_under(VP)
+    wide = clipped(score, VP, 1e3)
+    assert torch.allclose(wide(u, GRID[10]), score(u, GRID[10]))
+    with pytest.raises(ValueError, match="no noise"):
+        wide(u, as_time(0.0))
+    with pytest.raises(ValueError, match="limit"):
+        clipped(score, VP, 0.0)

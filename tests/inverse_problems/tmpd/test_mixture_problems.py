@@ -211,3 +211,27 @@ def test_settings_that_mean_nothing_are_refused():
         MixtureSetting(dim=4, observations=4)
     with pytest.raises(ValueError, match="vp or ve"):
         forward_process("sub-vp", 8)
+
+
+BAD = {
+    "sigma must": {"sigma": 0.0},
+    "variance must": {"variance": -1.0},
+    "problems must": {"problems": 0},
+    "observations must": {"observations": 0},
+    "dim must": {"dim": 9},
+    "at least 6": {"dim": 4, "observations": 4},
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_settings_without_a_law_are_refused(message):
+    with pytest.raises(ValueError, match=message):
+        MixtureSetting(**BAD[message])
+    with pytest.raises(ValueError, match="even"):
+        component_means(7)
+
+
+def test_posterior_weights_are_numbers_also_with_hardly_any_noise():
+    problems = a_draw(MixtureSetting(sigma=1e-6, problems=20))
+    assert problems.weights.isfinite().all() and problems.variances.min() >= 0
+    assert torch.allclose(problems.weights.sum(1), torch.ones(20).double())

@@ -29,6 +29,10 @@ def test_the_control_differs_from_what_it_controls_by_the_guidance_only(task):
         sums = restore_images(*known, "TMPD, row sums", 5)
         return sums["psnr"], restore_by_gradients(*known, 5)["psnr"]
 
+    known = (ImagePrior(RECIPE, weights, LinearVP()), classifier, Restoration(task, 0.3, 12, 2), 5)
+    few, default, three = (restore_by_gradients(*known, **n)["psnr"]
+                           for n in ({"iterations": 1}, {}, {"iterations": 3}))  # fmt: skip
+    assert default == three and np.abs(np.subtract(few, three)).max() > 1e-3
     # An observation of pure noise guides nobody: same images, same noise, same judge.
     np.testing.assert_allclose(*both(1e4), atol=1e-3)
     assert np.abs(np.subtract(*both(0.3))).max() > 0.1

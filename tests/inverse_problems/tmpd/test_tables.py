@@ -28,3 +28,24 @@ def test_means_are_over_problems_and_numbers_of_observations():
     assert len(means) == 3 and np.isclose(means["VE, d = 8, σ = 0.1"]["TMPD"], 7.0)
     assert tables.lines(means, ["TMPD", "DPS"])[0][1:] == ["9", None]
     assert tables.lines(None, ["TMPD"]) == []
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"TMPD": [1.0, 2.0], "PiGDM": [1.0]},
+        {"TMPD": [1.0], "PiGDM": [2.0]},
+        {"TMPD": [1.0, 2.0], "PiGDM": [1.0, float("nan")]},
+        {"TMPD": [1.0, 0.0], "PiGDM": [1.0, 2.0]},
+    ],
+)
+def test_words_about_other_problems_or_no_numbers_are_refused(row):
+    with pytest.raises(ValueError):
+        tables.closer("a", row)
+
+
+def test_joining_nothing_or_other_images_is_refused():
+    with pytest.raises(ValueError, match="no tasks"):
+        tables.joined([])
+    with pytest.raises(ValueError, match="need equal"):
+        tables.joined([[{"psnr": [1.0, 2.0]}, {"psnr": [1.0]}]])

@@ -6,14 +6,14 @@ from torch import nn
 
 from src.common.diffusion.gaussian_mixture import GaussianMixture
 from src.common.diffusion.processes import LinearVP, VarianceExploding, as_time
-from src.common.images.operators import AveragePooling, Inpainting, MatrixOperator
+from src.common.images.operators import Inpainting, MatrixOperator
+from src.common.images.separable import AveragePooling
 from src.inverse_problems.tmpd.guidance import pigdm
+from src.inverse_problems.tmpd.linear_solves import conjugate_gradients, positive_definite
 from src.inverse_problems.tmpd.tweedie import (
     FORMS,
     autodiff_moments,
     conditional_mean,
-    conjugate_gradients,
-    positive_definite,
     rows_by_loop,
     tmpd,
 )
@@ -369,3 +369,138 @@ def test_the_sums_of_beta_come_close_to_the_mean():
         return (discrete - exact).abs().max()
 
     assert error(1000) / error(4000) == pytest.approx(4, rel=0.05)
+
+
+def a_network():
+    """A network with random weights, noisy images and observations of squares."""
+    generator, network = torch.Generator().manual_seed(0), Denoiser()
+    with torch.no_grad():
+        for p in network.parameters():
+            p.copy_(3 * torch.randn(p.shape, generator=generator))
+    operator = AveragePooling((1, 8, 8), 4)
+    u = torch.randn(3, 1, 8, 8, generator=generator).double()
+    y = torch.randn(3, 1, 2, 2, generator=generator).double()
+    return network.double(), operator, u, y
+
+
+def of_network(network, operator, u, y, t):
+    """J^T H^T (images, pixels, q), H C H^T (images, q, q) and residual, by a dense Jacobian."""
+
+    def clean(x):
+        return VP.denoised(x[None], network(x[None], t), t)[0]
+
+    jacobians = torch.stack([torch.func.jacrev(clean)(x).reshape(64, 64) for x in u])
+    pulled = jacobians.mT @ operator.matrix().T
+    covariance = VP.std(t) ** 2 / VP.mean(t) * operator.matrix() @ pulled
+    residual = y - operator.A(torch.stack([clean(x) for x in u]))
+    return pulled.detach(), covariance.detach(), residual.flatten(1).detach()
+
+
+@pytest.mark.parametrize("form", ["full", "diagonal", "row_sum"])
+def test_the_matrix_of_a_network_is_mended_or_taken_as_it_is_released(form):
+    network, operator, u, y = a_network()
+    t, sigma = as_time(0.5), 0.3
+    pulled, covariance, residual = of_network(network, operator, u, y, t)
+    symmetric = 0.5 * (covariance + covariance.mT)
+    assert relative(covariance, symmetric) > 0.1  # far from symmetric, and indefinite
+    assert (torch.linalg.eigvalsh(symmetric) <= 0).any()
+    floor = 1e-2 * (VP.std(t) ** 2 / (VP.mean(t) ** 2 + VP.std(t) ** 2)) / 4**2
+    released = {
+        "full": covariance,
+        "diagonal": covariance.diagonal(dim1=1, dim2=2).diag_embed(),
+        "row_sum": covariance.sum(2).diag_embed(),
+    }[form]
+    if form == "full":
+        mended = positive_definite(symmetric, floor.expand(3))
+    else:
+        values = released.diagonal(dim1=1, dim2=2)
+        mended = torch.where(values > 0, values, floor).diag_embed()
+    for inner, choice in ((mended, False), (released, True)):
+        weights = torch.linalg.solve(inner + sigma**2 * eye(4), residual)
+        guided = tmpd(network, VP, operator, y, sigma, form, as_released=choice)
+        found = (guided(u, t) - network(u, t)).detach().flatten(1)
+        assert relative(found, torch.einsum("bdq,bq->bd", pulled, weights)) < 1e-9
+
+
+@pytest.mark.parametrize("form", ["full", "diagonal", "row_sum"])
+def test_for_an_exact_score_there_is_nothing_to_mend(form):
+    prior = GaussianMixture.isotropic(normal(3, 3, DIM), 0.8)
+    operator, t, y = Inpainting((DIM,), torch.arange(DIM) < 1), as_time(0.4), normal(8, 7, 1)
+    parts = (prior.score_under(VP), VP, operator, y, 0.1, form)
+    one, two = (tmpd(*parts, as_released=a)(noisy(prior, VP, 0.4), t) for a in (False, True))
+    assert relative(one, two) < 1e-10
+
+
+def test_more_iterations_never_leave_a_larger_residual_on_an_indefinite_matrix():
+    # The spectrum of a digits network: some eigenvalues large, most near 0 or below, and not
+    # symmetric.
+    turn = torch.linalg.qr(normal(3, 20, 20)).Q
+    values = torch.cat([torch.linspace(-0.1, 0.1, 10), torch.linspace(2, 4, 10)]).double()
+    skew = normal(4, 20, 20)
+    matrix = turn @ torch.diag(values) @ turn.T + 0.03 * (skew - skew.T)
+    right = normal(5, 6, 20)
+
+    def left_over(iterations):
+        found = conjugate_gradients(lambda w: w @ matrix.T, right, iterations)
+        return (found @ matrix.T - right).norm(dim=1)
+
+    sizes = torch.stack([left_over(k) for k in (0, 1, 2, 3, 5, 10, 40, 200)])
+    assert torch.allclose(sizes[0], right.norm(dim=1))
+    assert (sizes.diff(dim=0) < 1e-9).all()
+    assert sizes[-1].mean() < 0.95 * sizes[0].mean()
+
+
+def test_a_row_stops_for_good_where_there_is_no_curvature_whatever_the_others_do():
+    """If it went on as long as the others do, rounding would carry it to 1e33."""
+    diagonal = torch.tensor([2.75, 0.0, 1.5, 0.5], dtype=torch.float64)
+    right = torch.tensor([[0.0, 6.0, 0.0, -5.0], [1.0, 0.0, 3.0, 4.0]], dtype=torch.float64)
+    both = conjugate_gradients(lambda w: w * diagonal, right, 8)
+    alone = conjugate_gradients(lambda w: w * diagonal, right[:1], 8)
+    assert torch.allclose(both[:1], alone) and alone.norm() < 20
+    assert torch.allclose(both[1], torch.tensor([1 / 2.75, 0.0, 2.0, 8.0]).double())
+
+
+def test_three_iterations_are_the_default_and_a_nan_is_no_number_to_be_hidden():
+    network, operator, u, y = a_network()
+    parts, t = (network, VP, operator), as_time(0.5)
+    three = tmpd(*parts, y, 0.1, "cg", iterations=3)(u, t)
+    assert torch.equal(tmpd(*parts, y, 0.1, "cg")(u, t), three)
+    y[1, 0, 0, 0] = torch.nan
+    for form in FORMS:
+        found = tmpd(*parts, y, 0.1, form)(u, t).flatten(1)
+        assert found[1].isnan().any() and found[[0, 2]].isfinite().all()
+
+
+HIDDEN = {
+    "without gradients": lambda network: torch.no_grad()(network),
+    "detached": lambda network: lambda u, t: network(u, t).detach(),
+    "of a detached image": lambda network: lambda u, t: network(u.detach(), t),
+}
+
+
+@pytest.mark.parametrize("how", HIDDEN)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_score_whose_derivative_is_hidden_is_refused(how, form):
+    network, operator, u, y = a_network()
+    guided = tmpd(HIDDEN[how](network), VP, operator, y, 0.1, form)
+    with pytest.raises(ValueError, match="no_grad"):
+        guided(u, as_time(0.5))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_observations_of_another_shape_or_type_are_refused(form):
+    network, operator, u, y = a_network()
+    for bad in (y[..., :1], y[:, :, :1], y[:2], y[:1], y.float(), y.long()):
+        with pytest.raises(ValueError, match="y "):
+            tmpd(network, VP, operator, bad, 0.1, form)(u, as_time(0.5))
+    with pytest.raises(ValueError, match=r"images are .*float32"):
+        tmpd(network.float(), VP, operator, y, 0.1, form)(u.float(), as_time(0.5))
+
+
+def test_half_precision_is_refused_by_the_form_that_solves_equations():
+    network, operator, u, y = a_network()
+    half = torch.bfloat16
+    parts = (network.to(half), VP, operator.to(half), y.to(half), 0.1)
+    with pytest.raises(ValueError, match="single precision"):
+        tmpd(*parts)(u.to(half), as_time(0.5))
+    assert tmpd(*parts, "row_sum")(u.to(half), as_time(0.5)).isfinite().all()

@@ -9,14 +9,15 @@ from src.common.diffusion.processes import LinearVP
 from src.common.diffusion.samplers import time_grid
 from src.common.images.blur import Blur
 from src.common.images.operators import (
-    AveragePooling,
     Inpainting,
     LinearOperator,
     MatrixOperator,
 )
+from src.common.images.separable import AveragePooling
 from src.inverse_problems.tmpd.ddrm import ddrm
 from src.inverse_problems.tmpd.guidance import dps, dps_likelihood, pigdm
-from src.inverse_problems.tmpd.tweedie import conjugate_gradients, tmpd
+from src.inverse_problems.tmpd.linear_solves import conjugate_gradients
+from src.inverse_problems.tmpd.tweedie import tmpd
 from tests.unusual.inputs import Entry, finite, same, usual
 
 PROCESS = LinearVP()
