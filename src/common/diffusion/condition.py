@@ -18,8 +18,8 @@ class Condition(nn.Module):
     """The embedding of a noise level and a class that steers a network's blocks.
 
     Attributes:
-        trained_levels: a record of the process that the network was trained for, infinite
-            without training (see `src.common.diffusion.weights`).
+        trained_levels: a record of the process that the network was trained for (see
+            `src.common.diffusion.weights`), infinite without training.
     """
 
     def __init__(self, size: int, number_of_classes: int) -> None:
