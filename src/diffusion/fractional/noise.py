@@ -67,10 +67,8 @@ def fbm_covariance(times: Float[Tensor, " n"], hurst: float) -> Float[Tensor, "n
     _check_hurst(hurst)
     _check_range("times", times)
     times = times.double()
-    early, late = (
-        torch.minimum(times[:, None], times),
-        torch.maximum(times[:, None], times),
-    )
+    early = torch.minimum(times[:, None], times)
+    late = torch.maximum(times[:, None], times)
     a = hurst - 0.5
     ratio = torch.where(late > 0, early / late.clamp(min=1e-300), 0.0)
     series = torch.from_numpy(hyp2f1(-a, 1.0, a + 2, ratio.numpy()))
@@ -349,9 +347,8 @@ def simulate_ou(
     _check_range("speeds", speeds)
     decay = torch.exp(-speeds * steps[:, None])
     roots = _increment_roots(speeds, steps)
-    noise = torch.randn(
-        len(times), paths, len(speeds), generator=generator, dtype=torch.float64
-    )
+    shape = (len(times), paths, len(speeds))
+    noise = torch.randn(shape, generator=generator, dtype=torch.float64)
     pushes = noise @ roots.mT
     state, visited = torch.zeros(paths, len(speeds), dtype=torch.float64), []
     for factor, push in zip(decay, pushes, strict=True):
@@ -377,10 +374,8 @@ def _increment_roots(speeds: Tensor, steps: Tensor) -> Tensor:
 
 def _energy(hurst: float, horizon: float) -> float:
     """Return the integral of Var B^H_t over 0 <= t <= horizon."""
-    doubled = 2 * hurst
-    return horizon ** (doubled + 1) / (
-        doubled * (doubled + 1) * gamma(hurst + 0.5) ** 2
-    )
+    double = 2 * hurst
+    return horizon ** (double + 1) / (double * (double + 1) * gamma(hurst + 0.5) ** 2)
 
 
 def _check_times(times: Tensor) -> None:
