@@ -17,7 +17,6 @@ can be compared on equal terms:
   preconditioning of Karras et al. (2022, table 1) written for the noise.
 """
 
-import base64
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,12 +24,33 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from src.common.checks import checked
+from src.common.checks import checked, within
 from src.common.diffusion.processes import Process, Score, Time, per_image
+from src.common.diffusion.weights import (
+    check_process,
+    load_packed,
+    pack_weights,
+    record_process,
+    unpack_weights,
+)
 from src.common.training.loop import TrainingCurve, TrainingSettings, train
+
+__all__ = [
+    "DATA_STD",
+    "DenoiserSettings",
+    "Images",
+    "MovingAverage",
+    "image_batches",
+    "load_packed",
+    "network_score",
+    "noise_prediction_loss",
+    "pack_weights",
+    "predicted_noise",
+    "train_denoiser",
+    "unpack_weights",
+]
 
 DATA_STD = 0.5
 """Assumed standard deviation of a pixel, for images in [-1, 1] (CIFAR-10: 0.505)."""
@@ -67,13 +87,25 @@ def predicted_noise(
         observed: the noisy images u_t.
         t: one time for all, or (batch,); the process must add noise at it (std > 0).
         labels: one class for all, or (batch,).
+
+    Raises:
+        ValueError: for a time without noise, or another number of times or labels.
     """
     mean, std = process.mean(t), process.std(t)
+    if std.device.type == "cpu" and not bool((std > 0).all()):
+        raise ValueError(
+            "there is no noise to predict where std = 0: take times above 0"
+        )
     size = (mean**2 * DATA_STD**2 + std**2).sqrt()
     share = std / size
     batch = observed.shape[0]
     level = ((std / mean).log() / 4).to(dtype=observed.dtype, device=observed.device)
-    labels = labels.expand(batch) if labels is not None else None
+    if labels is not None:
+        if tuple(labels.shape) not in ((), (1,), (batch,)):
+            raise ValueError(
+                f"labels must be one class or ({batch},), not {tuple(labels.shape)}"
+            )
+        labels = labels.expand(batch)
     scaled = observed / per_image(size, observed)
     learnt = network(scaled, level.expand(batch), labels)
     # sqrt(1 - share^2), without the cancellation at high noise.
@@ -93,6 +125,9 @@ def network_score(
         process: the forward process.
         labels: one class for all images (a number ()), or one for each (batch,).
 
+    Raises:
+        ValueError: for a network that was trained for another process.
+
     Examples:
         >>> from src.common.diffusion.networks import ScoreMLP
         >>> from src.common.diffusion.processes import LinearVP
@@ -100,6 +135,7 @@ def network_score(
         >>> score(torch.zeros(5, 2), torch.tensor(0.5)).shape
         torch.Size([5, 2])
     """
+    check_process(network, process)
 
     def score(u: Tensor, t: Tensor) -> Tensor:
         noise = predicted_noise(network, process, u, t, labels)
@@ -125,7 +161,12 @@ def noise_prediction_loss(
         generator: draws times and noise, on the images' device; the same numbers for
             all processes.
         first_time: in [0, 1); a positive number where std is 0 at t = 0.
+
+    Raises:
+        ValueError: for another first time.
     """
+    if not 0 <= first_time < 1:
+        raise ValueError(f"first_time must be in [0, 1), not {first_time}")
 
     def loss(network: nn.Module, batch: Images) -> Tensor:
         images, device = batch.images, generator.device
@@ -174,11 +215,17 @@ class DenoiserSettings:
     first_time: float = 1e-5
 
     def __post_init__(self) -> None:
-        """Reject an unknown schedule and shares outside [0, 1).
+        """Reject an unknown schedule, and numbers that train nothing.
 
         Raises:
-            ValueError: for either of them.
+            ValueError: for such settings.
         """
+        for name in ("steps", "batch"):
+            if not isinstance(number := getattr(self, name), int) or number < 1:
+                raise ValueError(f"{name} must be whole and positive, not {number!r}")
+        within("learning_rate", self.learning_rate, 0, ends=False)
+        if self.clip_norm is not None:
+            within("clip_norm", self.clip_norm, 0, ends=False)
         if self.schedule not in ("constant", "cosine"):
             raise ValueError(
                 f"schedule must be constant or cosine, not {self.schedule!r}"
@@ -219,7 +266,12 @@ class MovingAverage:
         Args:
             network: whose weights to average.
             decay: weight of the past late in training, in [0, 1).
+
+        Raises:
+            ValueError: for another decay.
         """
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay must be in [0, 1), not {decay}")
         self.decay = decay
         self.weights = [p.detach().clone() for p in network.parameters()]
 
@@ -258,7 +310,7 @@ def train_denoiser(
     The order of the images, the times and the noise depend on the generator alone, so
     networks trained with equal generators for different processes see the same ones.
     Draw the initial weights under `src.common.training.loop.seeded` to make those equal
-    too.
+    too. The network remembers the process, see `src.common.diffusion.weights`.
 
     Args:
         network: on the device of the images.
@@ -278,7 +330,7 @@ def train_denoiser(
         >>> from src.common.diffusion.networks import ScoreMLP
         >>> from src.common.diffusion.processes import LinearVP
         >>> data = Images(torch.zeros(8, 2))
-    >>> settings = DenoiserSettings(steps=3, batch=4)
+        >>> settings = DenoiserSettings(steps=3, batch=4)
         >>> network, process = ScoreMLP((2,), width=8), LinearVP()
         >>> curve = train_denoiser(network, process, data, settings, torch.Generator())
         >>> len(curve.losses)
@@ -301,6 +353,7 @@ def train_denoiser(
         after_step=average.update,
     )
     average.copy_to(network)
+    record_process(network, process)
     return curve
 
 
@@ -318,9 +371,12 @@ def image_batches(
         generator: source of the order, on the CPU.
 
     Raises:
-        ValueError: if there are fewer images than a batch has.
+        ValueError: if there are fewer images than a batch has, or labels for another
+            number of images.
     """
     count = len(data.images)
+    if data.labels is not None and len(data.labels) != count:
+        raise ValueError(f"{count} images need as many labels, not {len(data.labels)}")
     if not 1 <= size <= count:
         raise ValueError(
             f"a batch must hold between 1 and all {count} images, not {size}"
@@ -337,45 +393,3 @@ def _child(generator: torch.Generator, device: torch.device) -> torch.Generator:
     """Return a new stream on `device`, seeded by the generator."""
     seed = int(torch.randint(2**62, (1,), generator=generator))
     return torch.Generator(device=device).manual_seed(seed)
-
-
-# --- keeping weights ------------------------------------------------------------------
-
-
-def pack_weights(network: nn.Module) -> str:
-    """Return the network's weights in half precision as text that fits into JSON.
-
-    Args:
-        network: on any device.
-    """
-    half = {
-        name: value.half().cpu().contiguous()
-        for name, value in network.state_dict().items()
-    }
-    return base64.b64encode(save(half)).decode()
-
-
-def unpack_weights(text: str) -> dict[str, Tensor]:
-    """Return the weights that `pack_weights` wrote, in single precision, by name.
-
-    Args:
-        text: from `pack_weights`.
-    """
-    return {
-        name: value.float()
-        for name, value in sorted(load(base64.b64decode(text)).items())
-    }
-
-
-def load_packed(network: nn.Module, text: str) -> None:
-    """Put packed weights into a network built alike, and set it to evaluation mode.
-
-    Args:
-        network: on any device.
-        text: from `pack_weights`.
-
-    Raises:
-        RuntimeError: if the text holds other weights than the network has.
-    """
-    network.load_state_dict(unpack_weights(text))
-    network.eval()

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.common.checks import checked
+from src.common.checks import checked, finite, within
 from src.common.diffusion.processes import Process, Score, Time
 
 Images = Float[Tensor, "batch dim"]
@@ -64,8 +64,12 @@ class GaussianMixture:
             covariance: shared by all components, symmetric and positive semidefinite.
 
         Raises:
-            ValueError: weights that are not positive, a covariance that is not one.
+            ValueError: no components, weights that are not positive, means that are not
+                finite, a covariance that is not one.
         """
+        within("the number of components", len(weights), 1)
+        finite("means", means)
+        finite("weights", weights)
         weights, self.means = weights.double(), means.double()
         if not bool((weights > 0).all()):
             raise ValueError(f"weights must be positive, not {weights.tolist()}")
@@ -120,12 +124,16 @@ class GaussianMixture:
         """Draw independent samples, in double precision.
 
         Args:
-            count: number of samples.
+            count: number of samples, at least 1.
             generator: source of the draws, on the device of the means.
 
         Returns:
             The samples, one per row.
+
+        Raises:
+            ValueError: for no samples.
         """
+        within("count", count, 1)
         chosen = torch.multinomial(
             self.weights, count, replacement=True, generator=generator
         )

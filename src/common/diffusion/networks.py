@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from src.common.diffusion.condition import Condition, check_sizes
+
 _GROUP_SIZE = 8  # channels that group normalisation takes together
-_FREQUENCIES = 16
-_FASTEST = 30.0  # radians for each unit of the noise level, which spans about -3 to 1.5
 
 
 class ScoreMLP(nn.Module):
@@ -49,8 +49,13 @@ class ScoreMLP(nn.Module):
                 level.
             depth: number of residual blocks.
             number_of_classes: 0 for a network that sees no labels.
+
+        Raises:
+            ValueError: for sizes that are not whole and positive.
         """
         super().__init__()
+        check_sizes(1, *image_shape, width=width, depth=depth)
+        check_sizes(0, number_of_classes=number_of_classes)
         size = math.prod(image_shape)
         self.condition = Condition(width, number_of_classes)
         self.first = nn.Linear(size, width)
@@ -72,9 +77,15 @@ class ScoreMLP(nn.Module):
             labels: their classes, for a network with classes only.
 
         Raises:
-            ValueError: if labels are missing, or given to a network without classes.
+            ValueError: for images of another size, or labels that are missing, unknown
+                or given to a network without classes.
         """
         condition = self.condition(noise_level, labels)
+        if u.dim() < 2 or u.shape[1:].numel() != self.first.in_features:
+            raise ValueError(
+                f"u must be images (batch, ...) of {self.first.in_features} pixels, "
+                f"not {tuple(u.shape)}"
+            )
         hidden = self.first(u.flatten(1))
         for block in self.blocks:
             hidden = block(hidden, condition)
@@ -110,16 +121,13 @@ class UNetSettings:
             ValueError: for sizes that cannot be built.
         """
         object.__setattr__(self, "multipliers", tuple(self.multipliers))
+        check_sizes(1, *self.multipliers, blocks=self.blocks, patch=self.patch)
         if self.base < 1 or self.base % _GROUP_SIZE:
             raise ValueError(
                 f"base must be a positive multiple of {_GROUP_SIZE}, not {self.base}"
             )
-        if not self.multipliers or min(self.multipliers) < 1 or self.blocks < 1:
-            raise ValueError(
-                "need at least one resolution, and at least one block at each"
-            )
-        if self.patch < 1:
-            raise ValueError(f"patch must be at least 1, not {self.patch}")
+        if not self.multipliers:
+            raise ValueError("need at least one resolution: multipliers are empty")
 
 
 class UNet(nn.Module):
@@ -154,15 +162,22 @@ class UNet(nn.Module):
             number_of_classes: 0 for a network that sees no labels.
 
         Raises:
-            ValueError: if `settings.patch` does not divide height and width.
+            ValueError: if `settings.patch` does not divide height and width, or for
+                sizes that are not whole and positive.
         """
         super().__init__()
+        check_sizes(1, *image_shape)
+        check_sizes(0, number_of_classes=number_of_classes)
+        if len(image_shape) != 3:
+            raise ValueError(
+                f"image_shape must be (channels, height, width), not {image_shape}"
+            )
         settings = settings if settings is not None else UNetSettings()
         if image_shape[1] % settings.patch or image_shape[2] % settings.patch:
             raise ValueError(
                 f"patches of {settings.patch} do not tile images of {image_shape}"
             )
-        self.patch = settings.patch
+        self.patch, self.channels = settings.patch, image_shape[0]
         channels = image_shape[0] * settings.patch**2
         sizes = [settings.base * m for m in settings.multipliers]
         embedding = 4 * settings.base
@@ -205,9 +220,20 @@ class UNet(nn.Module):
             labels: their classes, for a network with classes only.
 
         Raises:
-            ValueError: if labels are missing, or given to a network without classes.
+            ValueError: for images of another number of channels, or labels that are
+                missing, unknown or given to a network without classes.
         """
         condition = self.condition(noise_level, labels)
+        sides = u.shape[2:]
+        if (
+            u.dim() != 4
+            or u.shape[1] != self.channels
+            or any(side % self.patch for side in sides)
+        ):
+            raise ValueError(
+                f"u must be images (batch, {self.channels}, height, width) of sides "
+                f"that {self.patch} divides, not {tuple(u.shape)}"
+            )
         hidden, seen = self.first(F.pixel_unshuffle(u, self.patch)), []
         for level, blocks in enumerate(self.down):
             if level > 0:
@@ -224,55 +250,6 @@ class UNet(nn.Module):
                 hidden = self.grow[level - 1](hidden)
             hidden = blocks(torch.cat([hidden, seen.pop()], dim=1), condition)
         return F.pixel_shuffle(self.last(F.silu(self.norm(hidden))), self.patch)
-
-
-class Condition(nn.Module):
-    """The embedding of a noise level and a class that steers a network's blocks."""
-
-    def __init__(self, size: int, number_of_classes: int) -> None:
-        """Build the embedding.
-
-        Args:
-            size: length of the vector.
-            number_of_classes: 0 for a network that sees no labels.
-        """
-        super().__init__()
-        # Not persistent: the frequencies are constants that weights leave out.
-        self.register_buffer(
-            "frequencies",
-            torch.logspace(0, math.log10(_FASTEST), _FREQUENCIES),
-            persistent=False,
-        )
-        self.level = nn.Sequential(
-            nn.Linear(2 * _FREQUENCIES, size), nn.SiLU(), nn.Linear(size, size)
-        )
-        self.label = (
-            nn.Embedding(number_of_classes, size) if number_of_classes > 0 else None
-        )
-
-    def forward(
-        self, noise_level: Float[Tensor, " batch"], labels: Int[Tensor, " batch"] | None
-    ) -> Float[Tensor, "batch size"]:
-        """Return the sum of both embeddings, after a nonlinearity.
-
-        Args:
-            noise_level: how noisy each image is.
-            labels: classes of the images; None exactly where there are no classes.
-
-        Raises:
-            ValueError: if labels are missing, or given to a network without classes.
-        """
-        if (labels is None) != (self.label is None):
-            raise ValueError(
-                "this network needs labels"
-                if labels is None
-                else "this network takes no labels"
-            )
-        angles = noise_level[:, None] * self.frequencies.to(noise_level.dtype)
-        embedding = self.level(torch.cat([angles.sin(), angles.cos()], dim=1))
-        if self.label is not None:
-            embedding = embedding + self.label(labels)
-        return F.silu(embedding)
 
 
 class _DenseBlock(nn.Module):

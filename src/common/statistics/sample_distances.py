@@ -18,6 +18,9 @@ from src.common.checks import checked, finite, within
 Sample = Float[Tensor, "_number _dim"]  # each sample has its own number
 Number = Float[Tensor, ""]
 _BLOCK = 512  # directions held at a time
+_UNIT = (
+    1e-3  # how far a length may be from 1, and a covariance from symmetry, relatively
+)
 
 
 @checked
@@ -73,8 +76,8 @@ def sliced_wasserstein(
         count: how many directions to draw from a generator; ignored for given ones.
 
     Raises:
-        ValueError: for another order, or samples that are empty or of different
-            dimension.
+        ValueError: for another order, directions that are no unit vectors, or samples
+            that are empty or of different dimension.
 
     Examples:
         >>> a = torch.tensor([[0.0], [1.0]])
@@ -87,6 +90,11 @@ def sliced_wasserstein(
     if isinstance(directions, torch.Generator):
         directions = random_directions(a.shape[1], count, directions)
     a, b, directions = a.double(), b.double(), directions.to(a.device, torch.float64)
+    if not bool(((directions.norm(dim=1) - 1).abs() < _UNIT).all()):
+        raise ValueError(
+            "directions must be unit vectors: divide each by its length, or give a "
+            "generator"
+        )
     powers = [
         _transport(some @ a.T, some @ b.T, order) for some in directions.split(_BLOCK)
     ]
@@ -167,10 +175,12 @@ def gaussian_wasserstein(
         covariance_b: B, symmetric and positive semidefinite.
 
     Raises:
-        ValueError: for parts that do not fit or are not finite.
+        ValueError: for parts that do not fit or are not finite, or matrices that are
+            not symmetric and positive semidefinite.
     """
     for name, part in (("covariance_a", covariance_a), ("covariance_b", covariance_b)):
         finite(name, part)
+        _check_covariance(name, part)
     a, b = covariance_a.double(), covariance_b.double()
     overlap = torch.linalg.svdvals(_root(a).T @ _root(b)).sum()
     shift = (mean_a.double() - mean_b.double()).square().sum()
@@ -214,6 +224,16 @@ def vendi_score(images: Float[Tensor, "number ..."]) -> Number:
 def _moments(sample: Sample) -> tuple[Float[Tensor, " dim"], Float[Tensor, "dim dim"]]:
     sample = sample.double()
     return sample.mean(0), sample.T.cov().reshape(2 * sample.shape[1:])
+
+
+def _check_covariance(name: str, matrix: Float[Tensor, "dim dim"]) -> None:
+    """Refuse what is no covariance, up to rounding."""
+    matrix = matrix.detach().double()
+    size = _UNIT * matrix.abs().amax()
+    if bool((matrix - matrix.T).abs().amax() > size):
+        raise ValueError(f"{name} must be symmetric")
+    if (least := torch.linalg.eigvalsh(matrix)[0].item()) < -size:
+        raise ValueError(f"{name} has the negative eigenvalue {least:.3g}")
 
 
 def _root(covariance: Float[Tensor, "dim dim"]) -> Float[Tensor, "dim dim"]:

@@ -223,7 +223,12 @@ def total_variation(shares: list[float], circle: Circle) -> float:
     Args:
         shares: of the points in each mode, as `mode_report` returns them.
         circle: the law of the true points.
+
+    Raises:
+        ValueError: for another number of shares than modes.
     """
+    if len(shares) != circle.modes:
+        raise ValueError(f"{circle.modes} modes need as many shares, not {len(shares)}")
     due = circle.mixture().weights
     found = torch.tensor(shares, dtype=torch.float64)
     return float((found - due).abs().sum() + (1 - found.sum())) / 2

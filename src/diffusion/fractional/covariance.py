@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.integrate import solve_ivp
 
+from src.common.checks import same_length, within
 from src.common.diffusion.processes import Process
 
 Matrix = Float[np.ndarray, "n n"]
@@ -20,7 +21,13 @@ def hidden_covariance(t: float, speeds: Vector) -> Matrix:
     Args:
         t: the time, at least 0.
         speeds: positive, one for each hidden process.
+
+    Raises:
+        ValueError: for a time below 0, or speeds that are not positive.
     """
+    within("t", t, 0)
+    if not (speeds > 0).all():
+        raise ValueError(f"speeds must be positive, not {speeds}")
     rate = speeds[:, None] + speeds
     return -np.expm1(-rate * t) / rate
 
@@ -54,7 +61,14 @@ def covariance_by_equations(
 
     Returns:
         One matrix per time, (times, 1 + K, 1 + K), in the order X, Y^1 .. Y^K.
+
+    Raises:
+        ValueError: for times that do not increase within [0, 1], or speeds and weights
+            of different numbers.
     """
+    if not len(times) or np.any(np.diff(times, prepend=0.0) < 0) or times[-1] > 1:
+        raise ValueError(f"times must increase within [0, 1], not {times}")
+    same_length(speeds=speeds.tolist(), weights=weights.tolist())
     total, pull = weights.sum(), weights * speeds
 
     def slope(t: float, value: np.ndarray) -> np.ndarray:

@@ -5,8 +5,10 @@ Processes are given by name, see `named_process`; samplers are those of `samplin
 """
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from src.common.checks import checked, within
 from src.common.diffusion.denoising import network_score
 from src.common.diffusion.gaussian_mixture import GaussianMixture
 from src.common.diffusion.processes import Score
@@ -39,6 +41,7 @@ def variance_errors(
     Raises:
         ValueError: for an unknown name, or as `generated_variance`.
     """
+    within("data_std", data_std, 0, ends=False)
     rows = []
     for name in names:
         process = named_process(name)
@@ -144,12 +147,16 @@ def circle_table(
 # --- rare modes -----------------------------------------------------------------------
 
 
-def mode_report(points: Tensor, circle: Circle | dict) -> dict:
+@checked
+def mode_report(points: Float[Tensor, "n dim"], circle: Circle | dict) -> dict:
     """Return how generated points divide among the modes of a circle.
 
     Args:
         points: (n, 2); undefined coordinates count as far away.
         circle: the law of the true points, or its fields.
+
+    Raises:
+        ValueError: for no points, or points of another dimension.
 
     Returns:
         "shares": of the points within four standard deviations of each mode's centre;
@@ -169,6 +176,8 @@ def mode_report(points: Tensor, circle: Circle | dict) -> dict:
     """
     circle = _circle(circle)
     mixture = circle.mixture()
+    if points.dim() != 2 or points.shape[1] != 2 or not len(points):
+        raise ValueError(f"need points (n, 2), not {tuple(points.shape)}")
     points = torch.nan_to_num(points.double(), nan=1e6)
     distances = torch.cdist(points, mixture.means)
     nearest = distances.argmin(1)

@@ -39,7 +39,12 @@ def mean_and_half_interval(values: Sequence[float]) -> tuple[float, float]:
 
     Args:
         values: at least two, one per seed.
+
+    Raises:
+        ValueError: for fewer, of which nothing can be said.
     """
+    if len(values) < 2:
+        raise ValueError(f"an interval needs at least two values, not {len(values)}")
     half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
     return float(np.mean(values)), float(half)
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from src.common.checks import checked, within
 from src.common.diffusion.denoising import load_packed, network_score
 from src.common.images.feature_network import FeatureNetwork, accuracy, features
 from src.common.images.models import ImageRecipe
@@ -30,6 +31,7 @@ BLACK = 1e-3  # of a black pixel, so that a black image has a direction (Vendi s
 SHOWN = 2  # images of each class that are kept for figures
 
 
+@checked
 def draw_images(
     recipe: ImageRecipe,
     weights: Weights,
@@ -59,7 +61,8 @@ def draw_images(
         Images (number, channels, height, width).
 
     Raises:
-        ValueError: for an unknown process or sampler.
+        ValueError: for an unknown process or sampler, labels that are not classes, or a
+            network that was trained for another process.
         RuntimeError: for weights of another network.
     """
     network = restored(recipe.untrained(), weights, device).to(
@@ -143,6 +146,7 @@ def judge_data(
     return {**found, "nearest": nearest_distance(data.test[:COMPARED], data.train)}
 
 
+@checked
 def assess(
     images: Float[Tensor, "number channels height width"],
     labels: Int[Tensor, " number"],
@@ -156,6 +160,9 @@ def assess(
         labels: the class asked for, one per image.
         data: the image set to compare with.
         classifier: trained on that set; gives the features and the classes.
+
+    Raises:
+        ValueError: for fewer than 2 images, or labels for another number of them.
 
     Returns:
         "frechet": Frechet distance to all test images in the classifier's features;
@@ -178,6 +185,7 @@ def assess(
     }
 
 
+@checked
 def nearest_distance(
     images: Float[Tensor, "number channels height width"],
     train: Float[Tensor, "train channels height width"],
@@ -191,11 +199,16 @@ def nearest_distance(
         images: to be judged.
         train: the training images, of the same shape and scale.
 
+    Raises:
+        ValueError: for images of another shape, or none.
+
     Examples:
         >>> train = torch.zeros(3, 1, 2, 2)
         >>> nearest_distance(torch.full((5, 1, 2, 2), 0.5), train)
         0.5
     """
+    for name, some in (("images", images), ("train", train)):
+        within(f"the number of {name}", len(some), 1)
     distance = torch.cdist(images.flatten(1), train.flatten(1)).min(1).values
     return (distance.double() / train[0].numel() ** 0.5).mean().item()
 

@@ -29,15 +29,15 @@ def named_process(name: str) -> Process:
     plain = {"vp": LinearVP, "ve": VarianceExploding, "sub-vp": SubVP}
     bases = {"fvp": LinearVP, "fve": VarianceExploding}
     words = name.split()
-    if words[0] == "twin":
+    if words[:1] == ["twin"]:
         return ScheduleTwin(named_process(" ".join(["fvp", *words[1:]])))
     if name in plain:
         return plain[name]()
-    if len(words) not in (3, 4) or words[0] not in bases:
-        raise ValueError(
-            f"unknown process {name!r}; valid: {', '.join(plain)}, or 'fvp 0.9 2'"
-        )
-    jitter_when = words[3] if len(words) == 4 else "start"
-    return FractionalProcess(
-        bases[words[0]](), float(words[1]), int(words[2]), jitter_when=jitter_when
-    )
+    try:
+        kind, hurst, count, *rest = words
+        base, hurst, count = bases[kind](), float(hurst), int(count)
+        (jitter_when,) = rest or ["start"]
+    except (KeyError, ValueError):
+        valid = f"{', '.join(plain)}, 'fvp 0.9 2', 'fve 0.9 2' or 'twin 0.9 2'"
+        raise ValueError(f"unknown process {name!r}; valid: {valid}") from None
+    return FractionalProcess(base, hurst, count, jitter_when=jitter_when)

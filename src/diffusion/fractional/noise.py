@@ -39,13 +39,14 @@ def fbm_variance(times: Float[Tensor, " n"], hurst: float) -> Float[Tensor, " n"
         hurst: H, in (0, 1).
 
     Raises:
-        ValueError: for a Hurst index outside (0, 1).
+        ValueError: for a Hurst index outside (0, 1), or times below 0.
 
     Examples:
         >>> fbm_variance(torch.tensor([0.0, 0.5, 1.0]), hurst=0.5).tolist()
         [0.0, 0.5, 1.0]
     """
     _check_hurst(hurst)
+    _check_range("times", times)
     return times.double() ** (2 * hurst) / (2 * hurst * gamma(hurst + 0.5) ** 2)
 
 
@@ -61,14 +62,13 @@ def fbm_covariance(times: Float[Tensor, " n"], hurst: float) -> Float[Tensor, "n
         hurst: H, in (0, 1).
 
     Raises:
-        ValueError: for a Hurst index outside (0, 1).
+        ValueError: for a Hurst index outside (0, 1), or times below 0.
     """
     _check_hurst(hurst)
+    _check_range("times", times)
     times = times.double()
-    early, late = (
-        torch.minimum(times[:, None], times),
-        torch.maximum(times[:, None], times),
-    )
+    early = torch.minimum(times[:, None], times)
+    late = torch.maximum(times[:, None], times)
     a = hurst - 0.5
     ratio = torch.where(late > 0, early / late.clamp(min=1e-300), 0.0)
     series = torch.from_numpy(hyp2f1(-a, 1.0, a + 2, ratio.numpy()))
@@ -137,7 +137,12 @@ def gram_matrix(
     Args:
         speeds: positive.
         horizon: T, the end of the integral.
+
+    Raises:
+        ValueError: for speeds or a horizon that are not positive.
     """
+    _check_range("speeds", speeds, zero=False)
+    within("horizon", horizon, 0, ends=False)
     rate = speeds.double()[:, None] + speeds.double()
     return (horizon + torch.expm1(-rate * horizon) / rate) / rate
 
@@ -159,9 +164,12 @@ def projection(
         horizon: T, the end of the integral.
 
     Raises:
-        ValueError: for a Hurst index outside (0, 1).
+        ValueError: for a Hurst index outside (0, 1), or speeds or a horizon that are
+            not positive.
     """
     _check_hurst(hurst)
+    _check_range("speeds", speeds, zero=False)
+    within("horizon", horizon, 0, ends=False)
     speeds, a = speeds.double(), hurst + 0.5
     first = torch.from_numpy(gammainc(a, (speeds * horizon).numpy()))
     second = torch.from_numpy(gammainc(a + 1, (speeds * horizon).numpy()))
@@ -200,8 +208,7 @@ def optimal_weights(
             f"at most {MOST_SPEEDS} speeds, not {len(speeds)}: A becomes singular"
         )
     within("horizon", horizon, 0, ends=False)
-    if not bool(((speeds > 0) & speeds.isfinite()).all()):
-        raise ValueError("speeds must be positive and finite")
+    _check_range("speeds", speeds, zero=False)
     if len(speeds) == 0:
         return torch.zeros(0, dtype=torch.float64)
     matrix = gram_matrix(speeds, horizon)
@@ -244,7 +251,12 @@ def ou_covariance(times: Float[Tensor, " n"], speeds: Float[Tensor, " k"]) -> Te
     Args:
         times: at least 0.
         speeds: positive.
+
+    Raises:
+        ValueError: for times below 0, or speeds that are not positive.
     """
+    _check_range("times", times)
+    _check_range("speeds", speeds, zero=False)
     times, speeds = times.double(), speeds.double()
     early = torch.minimum(times[:, None], times)
     slow = speeds[:, None, None, None] * (times[:, None] - early)
@@ -265,10 +277,15 @@ def ma_covariance(
         times: at least 0.
         speeds: positive.
         weights: one for each speed.
+
+    Raises:
+        ValueError: for times below 0, or speeds that are not positive.
     """
+    weights = weights.double()
     return torch.einsum("i,ijst,j->st", weights, ou_covariance(times, speeds), weights)
 
 
+@checked
 def covariance_error(
     speeds: Float[Tensor, " k"], hurst: float, points: int = 50
 ) -> float:
@@ -282,8 +299,9 @@ def covariance_error(
         points: of the grid.
 
     Raises:
-        ValueError: as `optimal_weights`.
+        ValueError: as `optimal_weights`, or for a grid without points.
     """
+    within("points", points, 1)
     times = torch.arange(1, points + 1, dtype=torch.float64) / points
     exact = fbm_covariance(times, hurst)
     found = ma_covariance(times, speeds, optimal_weights(speeds, hurst))
@@ -325,13 +343,12 @@ def simulate_ou(
     steps = torch.diff(times, prepend=torch.zeros(1, dtype=torch.float64))
     _check_times(times)
     within("paths", paths, 1)
-    if not len(speeds) or not bool(((speeds >= 0) & speeds.isfinite()).all()):
-        raise ValueError("need at least one speed, each at least 0 and finite")
+    within("the number of speeds", len(speeds), 1)
+    _check_range("speeds", speeds)
     decay = torch.exp(-speeds * steps[:, None])
     roots = _increment_roots(speeds, steps)
-    noise = torch.randn(
-        len(times), paths, len(speeds), generator=generator, dtype=torch.float64
-    )
+    shape = (len(times), paths, len(speeds))
+    noise = torch.randn(shape, generator=generator, dtype=torch.float64)
     pushes = noise @ roots.mT
     state, visited = torch.zeros(paths, len(speeds), dtype=torch.float64), []
     for factor, push in zip(decay, pushes, strict=True):
@@ -357,10 +374,8 @@ def _increment_roots(speeds: Tensor, steps: Tensor) -> Tensor:
 
 def _energy(hurst: float, horizon: float) -> float:
     """Return the integral of Var B^H_t over 0 <= t <= horizon."""
-    doubled = 2 * hurst
-    return horizon ** (doubled + 1) / (
-        doubled * (doubled + 1) * gamma(hurst + 0.5) ** 2
-    )
+    double = 2 * hurst
+    return horizon ** (double + 1) / (double * (double + 1) * gamma(hurst + 0.5) ** 2)
 
 
 def _check_times(times: Tensor) -> None:
@@ -370,6 +385,14 @@ def _check_times(times: Tensor) -> None:
             "need at least one time, and times must be positive and increasing: the "
             "motion starts at time 0 with the value 0"
         )
+
+
+def _check_range(name: str, values: Tensor, zero: bool = True) -> None:
+    """Refuse values below 0, infinite or undefined ones, and zeros on demand."""
+    fits = ((values >= 0) if zero else (values > 0)) & values.isfinite()
+    if not bool(fits.all()):
+        bound = "at least 0" if zero else "positive"
+        raise ValueError(f"{name} must be {bound} and finite, not {values.tolist()}")
 
 
 def _check_hurst(hurst: float) -> None:

@@ -19,10 +19,10 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from src.common.checks import within
+from src.common.diffusion.process import descend
 from src.common.diffusion.processes import (
     LinearVP,
     Process,
@@ -30,9 +30,15 @@ from src.common.diffusion.processes import (
     VarianceExploding,
     as_time,
 )
+from src.diffusion.fractional.coefficients import (
+    Coefficients,
+    StdTable,
+    check_state,
+    coefficients,
+    mix,
+)
 from src.diffusion.fractional.noise import optimal_weights, ou_speeds
 from src.diffusion.fractional.steps import (
-    NODES,
     Dynamics,
     RootTable,
     conditional,
@@ -43,27 +49,11 @@ JITTERS = ("start", "always")
 
 
 @dataclass(frozen=True)
-class _Coefficients:
-    """What sampling needs at one time.
-
-    Attributes:
-        observer: (1, 1 + K), takes Z to u: (1, -alpha).
-        scorer: (1 + K, 1 + K), takes (score of u, Y) to the score of Z.
-        std: of X given Y.
-        root: (1 + K, 1 + K), a square root of Cov(Z).
-    """
-
-    observer: Tensor
-    scorer: Tensor
-    std: Tensor
-    root: Tensor
-
-
-@dataclass(frozen=True)
 class FractionalProcess(Process):
     """An ordinary process driven by approximate fractional Brownian motion (MA-fBM).
 
-    States are (1 + K, batch, ...), in the order X, Y^1 .. Y^K.
+    States are (1 + K, batch, ...), in the order X, Y^1 .. Y^K; other shapes are a
+    ValueError.
 
     Attributes:
         base: gives f, g and mean: LinearVP for the paper's FVP, VarianceExploding for
@@ -202,9 +192,10 @@ class FractionalProcess(Process):
             state: (1 + K, batch, ...).
             t: one time, or one per image (batch,).
         """
+        check_state(self.count, state)
         if self.count == 0:
             return state[0]
-        return _mix(self._each(t, "observer"), state)[0]
+        return mix(self._each(t, "observer"), state)[0]
 
     def state_score(self, score: Tensor, state: Tensor, t: Time) -> Tensor:
         """Return (score, -alpha score - Cov(Y)^-1 Y), of the shape of the state.
@@ -214,9 +205,10 @@ class FractionalProcess(Process):
             state: (1 + K, batch, ...).
             t: one time, or one per image (batch,).
         """
+        check_state(self.count, state, score)
         if self.count == 0:
             return score[None]
-        return _mix(self._each(t, "scorer"), torch.cat([score[None], state[1:]]))
+        return mix(self._each(t, "scorer"), torch.cat([score[None], state[1:]]))
 
     def start(
         self,
@@ -240,7 +232,7 @@ class FractionalProcess(Process):
         )
         if self.count == 0:
             return self._times(self.std(1.0), noise)
-        return _mix(self._at(1.0).root, noise)
+        return mix(self._at(1.0).root, noise)
 
     def drift(self, state: Tensor, t: Time) -> Tensor:
         """Return F(t) Z: (f X - g sum_k weight_k speed_k Y^k, -speed_k Y^k).
@@ -249,6 +241,7 @@ class FractionalProcess(Process):
             state: Z, (1 + K, batch, ...).
             t: one time, or one per image (batch,).
         """
+        check_state(self.count, state)
         if self.count == 0:
             return self._times(self.rate(t), state[0])[None]
         t = as_time(t).cpu()
@@ -259,7 +252,7 @@ class FractionalProcess(Process):
             shape
         )
         matrix[index, index] = -self.speeds.reshape(shape)
-        return _mix(matrix, state)
+        return mix(matrix, state)
 
     def spread(self, noise: Tensor, t: Time) -> Tensor:
         """Return G(t) noise = (g sum_k weight_k, 1, .., 1) noise, (1 + K, batch, ...).
@@ -298,13 +291,15 @@ class FractionalProcess(Process):
             States (1 + K, batch, ...) at the earlier time.
 
         Raises:
-            ValueError: if `jitter_when` is "always".
+            ValueError: if `jitter_when` is "always", if `earlier` is not before `t`, or
+                for parts of other shapes.
         """
+        check_state(self.count, state, denoised, noise)
         of_state, of_clean, root = self.bridge_factors(t, earlier)
         if self.count == 0:
             drawn = self._times(of_state, state) + self._times(of_clean, denoised)
             return drawn + self._times(root, noise)
-        drawn = _mix(torch.cat([of_state, root], 1), torch.cat([state, noise]))
+        drawn = mix(torch.cat([of_state, root], 1), torch.cat([state, noise]))
         shares = of_clean.to(dtype=state.dtype, device=state.device)
         return drawn + shares.reshape(-1, *[1] * denoised.dim()) * denoised
 
@@ -320,8 +315,9 @@ class FractionalProcess(Process):
             the covariance of the added noise; for K = 0 three numbers.
 
         Raises:
-            ValueError: if `jitter_when` is "always".
+            ValueError: if `jitter_when` is "always", or `earlier` is not before `t`.
         """
+        descend(t, earlier)
         if self.count == 0:
             return self.base.bridge_factors(t, earlier)
         if self.jitter_when == "always":
@@ -343,11 +339,11 @@ class FractionalProcess(Process):
 
     # --- how the tables are made ------------------------------------------------------
 
-    def _at(self, t: Time) -> _Coefficients:
+    def _at(self, t: Time) -> Coefficients:
         """Return the coefficients at one time; each time is computed once and kept."""
         key = float(t)
         if key not in self._kept:
-            self._kept[key] = self._coefficients(
+            self._kept[key] = coefficients(
                 self._with_jitter(self._table.root(key), key)
             )
         return self._kept[key]
@@ -358,22 +354,6 @@ class FractionalProcess(Process):
         if t.dim() == 0:
             return getattr(self._at(t), name)
         return torch.stack([getattr(self._at(one), name) for one in t.tolist()], -1)
-
-    def _coefficients(self, root: np.ndarray) -> _Coefficients:
-        """Triangularise with Y before X: the last diagonal entry is std(X | Y)."""
-        lower = triangular(np.roll(root, -1, axis=0))
-        of_hidden, of_image = (
-            torch.from_numpy(lower[:-1, :-1].copy()),
-            torch.from_numpy(lower[-1]),
-        )
-        inverse = torch.linalg.solve_triangular(
-            of_hidden, torch.eye(self.count, dtype=torch.float64), upper=False
-        )
-        alpha, precision = inverse.T @ of_image[:-1], inverse.T @ inverse
-        observer = torch.cat([torch.ones(1, dtype=torch.float64), -alpha])[None]
-        below = torch.cat([-alpha[:, None], -precision], 1)
-        scorer = torch.cat([torch.eye(1 + self.count, dtype=torch.float64)[:1], below])
-        return _Coefficients(observer, scorer, of_image[-1], torch.from_numpy(root))
 
     def _with_jitter(self, root: np.ndarray, t: float | np.ndarray) -> np.ndarray:
         """Add the paper's jitter to the diagonal of Cov(Y_t) if it is always added."""
@@ -397,25 +377,11 @@ class FractionalProcess(Process):
     def _dynamics(self, weights: Tensor) -> Dynamics:
         return Dynamics(self.base, tuple(self.speeds.tolist()), tuple(weights.tolist()))
 
-    def _std_table(self, t: Tensor) -> Tensor:
-        """Interpolate log(std^2 / (t + std(0)^2)) by cubic splines in log(t)."""
-        place = torch.log1p(t / self._table.smallest) / self._table.rate
-        index = place.long().clamp(0, NODES - 1)
-        cubic = self._splines.to(t.device)[:, index]
-        x = place - index
-        logarithm = ((cubic[0] * x + cubic[1]) * x + cubic[2]) * x + cubic[3]
-        return ((t + self._first_variance) * logarithm.exp()).sqrt()
-
     @cached_property
-    def _splines(self) -> Tensor:
-        """Return the coefficients (4, NODES) of the splines, highest power first."""
-        times, first = self._table.times, self._first_variance
-        roots = self._with_jitter(self._table.roots, times)
-        variance = triangular(np.roll(roots, -1, axis=-2))[1:, -1, -1] ** 2
-        slope = float(self.diffusion(0.0)) ** 2  # of the variance at t = 0
-        limit = 0.0 if first else np.log(slope)
-        values = np.concatenate([[limit], np.log(variance / (times[1:] + first))])
-        return torch.from_numpy(CubicSpline(np.arange(len(values)), values).c)
+    def _std_table(self) -> StdTable:
+        roots = self._with_jitter(self._table.roots, self._table.times)
+        slope = float(self.diffusion(0.0)) ** 2
+        return StdTable(self._table, roots, self._first_variance, slope)
 
     @cached_property
     def _table(self) -> RootTable:
@@ -430,20 +396,9 @@ class FractionalProcess(Process):
         return float(self.base.std(0.0) ** 2)
 
     @cached_property
-    def _kept(self) -> dict[float, _Coefficients]:
+    def _kept(self) -> dict[float, Coefficients]:
         return {}
 
     @cached_property
     def _bridges(self) -> dict[tuple[float, float], tuple[Tensor, Tensor, Tensor]]:
         return {}
-
-
-def _mix(matrix: Tensor, state: Tensor) -> Tensor:
-    """Multiply the leading dimension of a state (n, batch, ...) by a matrix (m, n).
-
-    A third dimension of `matrix`, (m, n, batch), gives each image its own.
-    """
-    matrix = matrix.to(dtype=state.dtype, device=state.device)
-    if matrix.dim() == 2:
-        return torch.tensordot(matrix, state, dims=1)
-    return torch.einsum("mnb,nb...->mb...", matrix, state)

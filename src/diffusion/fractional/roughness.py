@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.common.checks import within
 from src.common.diffusion.processes import LinearVP
 from src.diffusion.fractional.noise import (
     covariance_error,
@@ -58,7 +59,13 @@ def increment_variances(
 
     Returns:
         One variance per lag.
+
+    Raises:
+        ValueError: for a lag that is not positive, or as `fbm_covariance` or
+            `optimal_weights`.
     """
+    for lag in lags:
+        within("a lag", lag, 0, ends=False)
     times = START + torch.tensor([0.0, *lags], dtype=torch.float64)
     if count is None:
         covariance = fbm_covariance(times, hurst)

@@ -9,10 +9,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from src.common.checks import checked
+from src.common.checks import checked, floating, within
 from src.common.diffusion.processes import Process, Score
 from src.common.diffusion.samplers import (
+    Grid,
     ancestral,
+    descending,
     euler_maruyama,
     probability_flow,
     score_at,
@@ -119,11 +121,12 @@ def draw(
 
 
 @torch.no_grad()
+@checked
 def matched_bridge(
     process: Process,
     score: Score,
     state: Tensor,
-    grid: Tensor,
+    grid: Grid,
     generator: torch.Generator,
 ) -> Tensor:
     """Follow bridges to a clean image that is drawn, not guessed; return images.
@@ -146,9 +149,11 @@ def matched_bridge(
         Images (batch, ...).
 
     Raises:
-        ValueError: for a grid of fewer than two times.
+        ValueError: for times that do not descend within [0, 1], or a score of another
+            shape than the noisy image.
     """
-    for k, (t, earlier) in enumerate(pairwise(grid)):
+    floating("state", state)
+    for k, (t, earlier) in enumerate(pairwise(descending(grid))):
         observed = process.observe(state, t)
         slope = score_at(score, observed, t)
         clean = process.denoised(observed, slope, t)
@@ -161,7 +166,7 @@ def matched_bridge(
         left = min((std / process.mean(t).item()) ** 2 * share, 1.0)
         clean = clean + left**0.5 * _noise(clean, generator)
         state = process.bridge(state, clean, t, earlier, _noise(state, generator))
-    raise ValueError("a grid has at least two times")
+    raise AssertionError("a grid has at least two times")
 
 
 def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
@@ -188,7 +193,8 @@ def generated_variance(
         evaluations: of the score, at least 3.
 
     Raises:
-        ValueError: for "heun", which is not followed here, and as `grid_of`.
+        ValueError: for "heun", which is not followed here, a standard deviation that is
+            not positive, and as `grid_of`.
 
     Examples:
         >>> process = FractionalProcess(hurst=0.9, count=2)
@@ -199,6 +205,7 @@ def generated_variance(
         raise ValueError(
             "the Heun method is not followed exactly; draw from it instead"
         )
+    within("data_std", data_std, 0, ends=False)
     grid = grid_of(sampler, evaluations)
     start = (
         process.covariance(1.0)

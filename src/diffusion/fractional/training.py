@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from src.common.checks import within
 from src.common.diffusion.denoising import (
     DenoiserSettings,
     Images,
@@ -43,6 +44,17 @@ class Circle:
     radius: float = 1.3
     spread: float = 0.1
     ratio: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Reject what is no circle of Gaussians.
+
+        Raises:
+            ValueError: for no modes, or numbers that are not positive.
+        """
+        if not isinstance(self.modes, int) or self.modes < 1:
+            raise ValueError(f"modes must be whole and positive, not {self.modes!r}")
+        for name in ("radius", "spread", "ratio"):
+            within(name, getattr(self, name), 0, ends=False)
 
     def mixture(self) -> GaussianMixture:
         """Return the law of the points."""

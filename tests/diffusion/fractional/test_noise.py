@@ -85,7 +85,7 @@ def test_speeds_are_geometric_around_one():
     assert torch.allclose(ou_speeds(2), numbers(1 / 20, 20))
     assert torch.allclose(ou_speeds(3), numbers(1 / 20, 1, 20))
     assert ou_speeds(1).tolist() == [1.0] and len(ou_speeds(0)) == 0
-    with pytest.raises(ValueError, match="largest > 1"):
+    with pytest.raises(ValueError, match="largest must be above 1"):
         ou_speeds(2, 1.0)
 
 

@@ -45,7 +45,7 @@ def test_without_speeds_every_sampler_is_that_of_the_base(sampler):
     for base in (LinearVP(), VarianceExploding()):
         score = CIRCLE.score_under(base)
         pair = [
-            draw(p, score, (20, 2), sampler, 12, generator(2), torch.float64)
+            draw(p, score, (20, 2), sampler, 13, generator(2), torch.float64)
             for p in (base, FractionalProcess(base, count=0))
         ]
         assert torch.equal(*pair)
