@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from src.network_embedding.random_walks.skip_gram import (
-    SkipGramSettings,
-    context_band,
+from src.network_embedding.random_walks.block_descent import (
     descend,
     initial_vectors,
     rate_blocks,
 )
+from src.network_embedding.random_walks.contexts import context_band
+from src.network_embedding.random_walks.skip_gram import SkipGramSettings
 
 
 def huffman_turns(frequency: Int[Tensor, " leaves"]) -> Float[Tensor, "leaves inner"]:
@@ -106,7 +106,8 @@ def train_walks_by_turns(
     theta = torch.zeros(num_nodes - 1, settings.dimension)
     band = context_band(walks.shape[1], window)
     size = max(1, settings.rows(num_nodes) // len(band))
-    for block, rate in rate_blocks(len(walks), size, settings, generator):
+    plan = settings.epochs, settings.learning_rate
+    for block, rate in rate_blocks(len(walks), size, *plan, generator):
         real = (walks[block] >= 0).float()[:, :, None]
         nodes = walks[block].clamp(min=0)
         passes = (real * (band @ (on_the_way[nodes] * real))).flatten(0, 1)

@@ -7,6 +7,7 @@ import torch
 from src.common.graphs.generators import preferential_attachment, stochastic_block_model
 from src.common.graphs.graph import Graph
 from src.common.training.streams import stream
+from src.network_embedding.random_walks.contexts import walk_pairs
 from src.network_embedding.random_walks.core_embedding import (
     core_numbers,
     core_of_at_most,
@@ -19,7 +20,6 @@ from src.network_embedding.random_walks.core_embedding import (
 )
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings
 from src.network_embedding.random_walks.experiments.core import communities_with_core
-from src.network_embedding.random_walks.skip_gram import walk_pairs
 
 SETTINGS = DeepWalkSettings(walks=4, steps=10, window=3, dimension=8)
 

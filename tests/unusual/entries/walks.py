@@ -9,6 +9,7 @@ from torch import Tensor
 
 from src.common.graphs.graph import Graph
 from src.network_embedding.random_walks.anonymous_walks import pattern_shares
+from src.network_embedding.random_walks.contexts import walk_pairs
 from src.network_embedding.random_walks.core_embedding import core_numbers
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings, deepwalk
 from src.network_embedding.random_walks.factorisation.fastrp import FastRPSettings, fastrp
@@ -31,7 +32,6 @@ from src.network_embedding.random_walks.skip_gram import (
     SkipGramSettings,
     train_pairs,
     train_walks,
-    walk_pairs,
 )
 from src.network_embedding.random_walks.walks import (
     parked,
