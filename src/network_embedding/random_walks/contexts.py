@@ -104,3 +104,47 @@ class NegativeSampler:
         return torch.searchsorted(self.cumulative, value, right=True).clamp_(
             max=self.last
         )
+
+
+def check_walks(walks: Int[Tensor, "walks P"], num_nodes: int, window: int) -> None:
+    """Refuse walks and windows that have no pairs of nodes.
+
+    Args:
+        walks: (walks, P) of nodes, -1 after their end.
+        num_nodes: nodes are 0 ... num_nodes - 1.
+        window: positions on each side that are contexts.
+
+    Raises:
+        ValueError: for a window below 1, no walks, walks of one node, or numbers that
+            are no nodes.
+    """
+    if window < 1 or walks.shape[1] < 2:
+        raise ValueError(
+            "need window >= 1 and walks of two nodes, not "
+            f"{window} and {walks.shape[1]}"
+        )
+    if not len(walks):
+        raise ValueError("need at least one walk: the graph has no nodes, or walks=0")
+    check_numbers("walks", walks, num_nodes, lowest=-1)
+    if bool((walks < 0).all()):
+        raise ValueError("every walk has ended before its first node")
+
+
+def check_numbers(name: str, numbers: Tensor, count: int, lowest: int = 0) -> None:
+    """Refuse numbers outside lowest ... count - 1.
+
+    Args:
+        name: of the numbers.
+        numbers: at least one.
+        count: one more than the largest that is allowed.
+        lowest: the smallest that is allowed.
+
+    Raises:
+        ValueError: for a number out of range.
+    """
+    low, high = (int(end) for end in numbers.aminmax())
+    if not lowest <= low <= high < count:
+        raise ValueError(
+            f"{name} must hold numbers from {lowest} to {count - 1}, "
+            f"not {low} to {high}"
+        )

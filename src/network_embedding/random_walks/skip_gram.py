@@ -21,19 +21,25 @@ M shared negatives; D numbers of a vector; N nodes and C contexts, the rows of t
 tables f and g.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from src.common.checks import checked
+from src.common.checks import checked, within
 from src.network_embedding.random_walks.block_descent import (
     descend,
     initial_vectors,
     rate_blocks,
 )
-from src.network_embedding.random_walks.contexts import NegativeSampler, context_band
+from src.network_embedding.random_walks.contexts import (
+    NegativeSampler,
+    check_numbers,
+    check_walks,
+    context_band,
+)
 
 GROUP = 64
 """At most so many pairs of `train_pairs` share their negatives."""
@@ -81,16 +87,20 @@ class SkipGramSettings:
         """Reject settings that train nothing.
 
         Raises:
-            ValueError: for a number below 1, or a rate or limit that is not positive.
+            ValueError: for a number below 1, a rate or limit that is not positive and
+                finite, or an exponent that is not finite.
         """
         if min(self.dimension, self.negatives, self.epochs, self.block) < 1:
             raise ValueError(
                 f"dimension, negatives, epochs and block must be at least 1: {self}"
             )
-        if min(self.learning_rate, self.rows_a_node, self.reach) <= 0:
+        rates = self.learning_rate, self.rows_a_node, self.reach
+        if not all(0 < rate < math.inf for rate in rates):
             raise ValueError(
-                f"learning_rate, rows_a_node and reach must be positive: {self}"
+                "learning_rate, rows_a_node and reach must be positive and finite: "
+                f"{self}"
             )
+        within("exponent", self.exponent, -math.inf)
 
     def rows(self, num_nodes: int) -> int:
         """Return how many rows a block may have.
@@ -103,6 +113,9 @@ class SkipGramSettings:
 
 
 # --- the loss of a block, differentiated ----------------------------------------------
+
+
+SkipGramSettings.__init__ = checked(SkipGramSettings.__init__)
 
 
 def walk_gradients(
@@ -177,14 +190,14 @@ def train_walks(
         window: at least 1.
         settings: see `SkipGramSettings`; `block` and `rows_a_node` count positions.
         generator: source of initial vectors, order and negatives.
-        start: vectors to continue from; None draws new ones.
+        start: vectors to continue from, of these sizes; None draws new ones.
 
     Returns:
         (num_nodes, dimension) vectors of nodes and of contexts.
 
     Raises:
         ValueError: for a window below 1, no walks, walks of one node, or numbers that
-            are no nodes.
+            are no nodes, or a start of other sizes.
 
     Examples:
         >>> walks = torch.tensor([[0, 1, 2, 3], [3, 2, 1, 0]])
@@ -194,14 +207,8 @@ def train_walks(
         >>> vectors.shape, contexts.shape
         (torch.Size([4, 8]), torch.Size([4, 8]))
     """
+    check_walks(walks, num_nodes, window)
     k, length = settings.negatives, walks.shape[1]
-    if window < 1 or length < 2:
-        raise ValueError(
-            f"need window >= 1 and walks of two nodes, not {window} and {length}"
-        )
-    if not len(walks):
-        raise ValueError("need at least one walk: the graph has no nodes, or walks=0")
-    _check_numbers("walks", walks, num_nodes, lowest=-1)
     vectors = _start(num_nodes, num_nodes, settings, generator, start)
     frequency = torch.bincount(walks[walks >= 0], minlength=num_nodes)
     sampler = NegativeSampler.of(frequency, settings.exponent)
@@ -262,8 +269,8 @@ def train_pairs(
         (num_sources, dimension) and (num_contexts, dimension) vectors.
 
     Raises:
-        ValueError: if the two differ in length or are empty, or for numbers out of
-            range.
+        ValueError: if the two differ in length or are empty, for numbers out of range,
+            or a start of other sizes.
 
     Examples:
         >>> people, films = torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 1, 4])
@@ -277,8 +284,8 @@ def train_pairs(
             "need as many sources as contexts, and at least one pair (a graph without "
             f"edges has none): {len(sources)}, {len(contexts)}"
         )
-    _check_numbers("sources", sources, num_sources)
-    _check_numbers("contexts", contexts, num_contexts)
+    check_numbers("sources", sources, num_sources)
+    check_numbers("contexts", contexts, num_contexts)
     k = settings.negatives
     vectors = _start(num_sources, num_contexts, settings, generator, start)
     frequency = torch.bincount(contexts, minlength=num_contexts)
@@ -340,16 +347,6 @@ class _Block:
         )
 
 
-def _check_numbers(name: str, numbers: Tensor, count: int, lowest: int = 0) -> None:
-    """Refuse numbers outside lowest ... count - 1."""
-    low, high = (int(end) for end in numbers.aminmax())
-    if not lowest <= low <= high < count:
-        raise ValueError(
-            f"{name} must hold numbers from {lowest} to {count - 1}, "
-            f"not {low} to {high}"
-        )
-
-
 def _start(
     num_sources: int,
     num_contexts: int,
@@ -359,6 +356,10 @@ def _start(
 ) -> Vectors:
     """Return a copy of `start`, or new vectors, contexts' at 0 as in word2vec."""
     if start is not None:
+        wanted = [(count, settings.dimension) for count in (num_sources, num_contexts)]
+        if [tuple(table.shape) for table in start] != wanted:
+            shapes = [tuple(table.shape) for table in start]
+            raise ValueError(f"start must hold tables of {wanted}, not {shapes}")
         return start[0].clone(), start[1].clone()
     f = initial_vectors(num_sources, settings.dimension, generator)
     return f, torch.zeros(num_contexts, settings.dimension)

@@ -172,3 +172,11 @@ def test_attributes_carry_a_classifier_to_another_graph():
 def test_observed_shares_count():
     pairs = Pairs(torch.tensor([0, 0, 1, 0]), torch.tensor([1, 1, 0, 0]))
     assert info.observed_shares(pairs, 2, 2).tolist() == [[0.25, 0.5], [0.25, 0.0]]
+
+
+def test_a_table_of_other_numbers_than_booleans_is_refused(small):
+    graph, table = small
+    settings = MUSAESettings(6, 3, 2, 10)
+    for wrong in (table.float(), table.long(), table[:5]):
+        with pytest.raises(ValueError, match="table"):
+            musae(graph, wrong, settings, stream(0))
