@@ -54,7 +54,6 @@ from src.network_embedding.random_walks import (
     line,
     musae,
     reconstruction,
-    second_order,
     skip_gram,
 )
 from src.network_embedding.random_walks import walks as random_walks
@@ -610,7 +609,7 @@ run.verdicts("deepwalk")
 # where it matters is it looked up whether $x$ and $t$ are neighbours.
 
 # %%
-show(second_order.Acceptance.step, second_order.Acceptance._rejected)
+show(Acceptance.step, Acceptance._rejected)
 
 # %% [markdown]
 # **Check against the truth.** A triangle 0, 1, 2 with a tail 2, 3. From $t=0$ at $v=2$ the
