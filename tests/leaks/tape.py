@@ -13,6 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
+from src.common.graphs import embedding_evaluation
+
 Change = Callable[[Callable], Callable]
 
 
@@ -24,13 +26,13 @@ class Tape:
         seeds: that generators of torch, NumPy and scikit-learn were given.
         trained: fingerprints of the data of every fitted classifier, of the weights after every
             step of an optimiser, and of the results of the functions that are watched.
-        answers: fingerprints of the label vectors that classifiers were fitted to.
+        parts: fingerprints of the training items that `classify` drew.
         widths: numbers of columns that classifiers were fitted to.
     """
 
     seeds: list[int] = field(default_factory=list)
     trained: list[str] = field(default_factory=list)
-    answers: list[str] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
     widths: list[int] = field(default_factory=list)
 
 
@@ -73,6 +75,7 @@ def recording(**changes: Change) -> Iterator[Tape]:
         module, name = place.split(":")
         owner = importlib.import_module(module)
         put(owner, name, change(getattr(owner, name)))
+    put(embedding_evaluation, "_split", watched(tape.parts)(embedding_evaluation._split))
     put(torch, "Generator", _seeds_of(torch.Generator, tape))
     put(np.random, "RandomState", _numpy_seeds_of(np.random.RandomState, tape))
     put(LogisticRegression, "fit", _fits_of(LogisticRegression.fit, tape))
@@ -132,7 +135,6 @@ def _numpy_seeds_of(kind: type, tape: Tape) -> type:
 def _fits_of(fit: Callable, tape: Tape) -> Callable:
     def noting(self: LogisticRegression, x: np.ndarray, y: np.ndarray, **rest: object) -> object:
         tape.trained.append(fingerprint(x, y))
-        tape.answers.append(fingerprint(y))
         tape.widths.append(x.shape[1])
         return fit(self, x, y, **rest)
 

@@ -1,5 +1,7 @@
 """Our layers' weights in PyTorch's own layers, so that the two can be compared."""
 
+from math import isclose
+
 import torch
 from torch import nn
 
@@ -21,7 +23,7 @@ def library_layer(ours: EncoderLayer | DecoderLayer) -> nn.Module:
     """
     attention = ours.self_attention
     width = attention.output.out_features
-    if attention.scale != (width // attention.heads) ** -0.5:
+    if not isclose(attention.scale, (width // attention.heads) ** -0.5):
         raise ValueError(
             "PyTorch's layer always divides scores by sqrt(width / heads): this one "
             "has scaled=False or another d_k"

@@ -67,7 +67,7 @@ def dps(
         >>> from src.common.diffusion.samplers import ancestral, time_grid
         >>> from src.common.images.operators import MatrixOperator
         >>> process, first = LinearVP(), MatrixOperator(torch.tensor([[1.0, 0.0]]))
-        >>> y, grid = torch.tensor([2.0]), time_grid(25)
+        >>> y, grid = torch.tensor([2.0]).double(), time_grid(25)
         >>> guided = dps(lambda u, t: -u, process, first, y, step=0.3, grid=grid)
         >>> generator = torch.Generator().manual_seed(0)
         >>> state = process.start((100, 2), generator, torch.float64)
@@ -196,7 +196,8 @@ def pigdm(
         >>> from src.common.diffusion.processes import LinearVP
         >>> from src.common.images.operators import MatrixOperator
         >>> process, first = LinearVP(), MatrixOperator(torch.tensor([[1.0, 0.0]]))
-        >>> prior, y = GaussianMixture.isotropic(torch.zeros(1, 2), 1.0), torch.ones(1)
+        >>> prior = GaussianMixture.isotropic(torch.zeros(1, 2), 1.0)
+        >>> y = torch.ones(1).double()
         >>> guided = pigdm(prior.score_under(process), process, first, y, 0.5)
         >>> exact = exact_guidance(prior, process, first.matrix(), y, 0.5)
         >>> u, t = torch.ones(1, 2).double(), torch.tensor(0.5)

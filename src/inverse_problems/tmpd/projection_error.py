@@ -102,6 +102,9 @@ def projection_error(
         separation: distance of the two components, at least 0.
         setting: the problem on the line.
         method: "tmpd" or "pigdm".
+
+    Raises:
+        ValueError: for another method.
     """
     means = torch.tensor([[-0.5], [0.5]], dtype=torch.float64) * separation
     prior = GaussianMixture.isotropic(means, 1.0)

@@ -243,7 +243,7 @@ def tmpd(
         >>> from src.common.images.operators import MatrixOperator
         >>> process, first = LinearVP(), MatrixOperator(torch.tensor([[1.0, 0.0]]))
         >>> prior = GaussianMixture.isotropic(torch.zeros(1, 2), 1.0)
-        >>> score, y = prior.score_under(process), torch.tensor([2.0])
+        >>> score, y = prior.score_under(process), torch.tensor([2.0]).double()
         >>> guided = tmpd(score, process, first, y, sigma=0.5)
         >>> guided(torch.zeros(3, 2).double(), torch.tensor(0.5)).shape
         torch.Size([3, 2])
@@ -284,7 +284,7 @@ def conditional_mean(process: Process, guided: Score, u: Tensor, t: Tensor) -> T
         >>> from src.common.diffusion.processes import LinearVP
         >>> from src.common.images.operators import MatrixOperator
         >>> process, first = LinearVP(), MatrixOperator(torch.tensor([[1.0, 0.0]]))
-        >>> u, y = torch.zeros(1, 2).double(), torch.tensor([2.0])
+        >>> u, y = torch.zeros(1, 2).double(), torch.tensor([2.0]).double()
         >>> guided = tmpd(lambda u, t: -u, process, first, y, sigma=0.5)
         >>> conditional_mean(process, guided, u, torch.tensor(1.0)).round(decimals=2)
         tensor([[1.6000, 0.0000]], dtype=torch.float64)

@@ -86,7 +86,7 @@ def comparison(
     settings: DeepWalkSettings,
     hidden: float,
     core_share: float = 0.5,
-) -> dict[str, float]:
+) -> dict[str, float | int]:
     """Embed what is left after hiding links in three ways; predict the hidden links.
 
     Args:
@@ -122,7 +122,10 @@ def comparison(
         BY_CORE: by_core.sum(),
         CORE_ALONE: inside * settings.walks,
     }
-    found: dict[str, float] = {"core k": k, "core nodes": inside / graph.num_nodes}
+    found: dict[str, float | int] = {
+        "core k": k,
+        "core nodes": inside / graph.num_nodes,
+    }
     for way in vectors:
         pairs = skip_gram_pairs(int(walks[way]), settings.steps, settings.window)
         found |= {f"{way} pairs": pairs, f"{way} AUC": link_auc(vectors[way], split)}
@@ -132,7 +135,7 @@ def comparison(
 
 def over_cores(
     name: str, seed: int, settings: DeepWalkSettings, hidden: float, cores: list[int]
-) -> list[dict[str, float]]:
+) -> list[dict[str, float | int]]:
     """Return what the embedding of each k-core costs and how well it predicts links.
 
     Args:
