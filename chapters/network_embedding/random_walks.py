@@ -64,6 +64,7 @@ from src.network_embedding.random_walks.comparison import (
     embed,
     public_score,
 )
+from src.network_embedding.random_walks.contexts import walk_pairs
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings, deepwalk
 from src.network_embedding.random_walks.experiments import core as core_experiments
 from src.network_embedding.random_walks.experiments import (
@@ -416,7 +417,7 @@ triangles = Graph.from_edges(bridge, 6)
 walks = random_walks.uniform_walks(
     triangles, torch.tensor([0, 5]), 6, stream(0, "two walks")
 )
-centres, contexts = skip_gram.walk_pairs(walks, 2)
+centres, contexts = walk_pairs(walks, 2)
 print("walks (2, 7):", walks.tolist())
 print("pairs:", tuple(centres.shape), " first three:",
       list(zip(centres.tolist(), contexts.tolist(), strict=True))[:3])  # fmt: skip
@@ -440,7 +441,7 @@ print("vectors", tuple(found.shape), " cosine of 0 and 1 above that of 0 and 5:"
 # %%
 starts = random_walks.walk_starts(6, 300, stream(0, "many starts"))
 many = random_walks.uniform_walks(triangles, starts, 10, stream(0, "many walks"))
-centres, contexts = skip_gram.walk_pairs(many, 3)
+centres, contexts = walk_pairs(many, 3)
 joint = torch.bincount(6 * centres + contexts, minlength=36).view(6, 6) / len(centres)
 best = torch.log(joint / (joint.sum(1, keepdim=True) * joint.sum(0))) - np.log(2)
 free = SkipGramSettings(

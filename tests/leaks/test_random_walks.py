@@ -1,5 +1,6 @@
 """The experiments of the random-walks chapter cannot leak."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -12,6 +13,7 @@ from src.network_embedding.random_walks.experiments import (
     core,
     deepwalk,
     fastrp,
+    irwe,
     line,
     musae,
     node2vec,
@@ -83,6 +85,39 @@ def kept_for_the_test(calls: list, graph: Graph) -> torch.Tensor:
     return calls[0][0]
 
 
+def never_known(calls: list[torch.Tensor], graph: Graph) -> torch.Tensor:
+    """The nodes whose label no split gives to a classifier."""
+    return all_but(torch.cat(calls).unique(), graph)
+
+
+def shuffled(y: torch.Tensor, nodes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """The labels after those of some nodes were shuffled among themselves."""
+    y = y.clone()
+    y[nodes] = y[nodes[torch.randperm(len(nodes), generator=generator)]]
+    return y
+
+
+def other_roles(calls: list, generator: torch.Generator) -> list:
+    """Noise for `planted`: on the first graph in the test halves, on the fresh one everywhere."""
+    (graph, roles), (fresh, fresh_roles), by_role, by_community = calls
+    roles = shuffled(roles, by_role[1], generator)
+    graph = replace(graph, y=shuffled(graph.y, by_community[1], generator))
+    everyone = torch.arange(fresh.num_nodes)
+    return [(graph, roles), (fresh, shuffled(fresh_roles, everyone, generator)), *calls[2:]]
+
+
+def second_graph(calls: list, generator: torch.Generator) -> list:
+    """Noise for the classes of the second graph, whose attributes stay."""
+    first, second, *tables = calls
+    everyone = torch.arange(second.num_nodes)
+    return [first, replace(second, y=shuffled(second.y, everyone, generator)), *tables]
+
+
+def few(module: str, scores: Callable) -> Noise:
+    """Noise in the labels that none of several splits gives to a classifier."""
+    return labels(module, scores, 0.45, spoil=noisy_labels(never_known))
+
+
 SETTINGS = {"source": HUBS, "settings": WALKS}
 MUSAE = {"dimension": 12, "pairs": 10_000, "epochs": 2}
 LINE = LineSettings(dimension=16, edges=40_000, learning_rate=0.1, block=128)
@@ -90,12 +125,21 @@ EXPERIMENTS = [
     # --- DeepWalk ---
     Experiment(
         deepwalk.few_labels,
-        SETTINGS | {"shares": [0.5]},
+        SETTINGS | {"shares": [0.1]},
+        noise=few("deepwalk", lambda result: result["DeepWalk"]),
         parts=3,
         widths=[16],
     ),
-    Experiment(deepwalk.online, SETTINGS | {"share": 0.5}, parts=3, widths=[16]),
-    Experiment(deepwalk.two_softmaxes, SETTINGS | {"share": 0.5}, parts=3, widths=[16]),
+    *(
+        Experiment(
+            experiment,
+            SETTINGS | {"share": 0.1},
+            noise=few("deepwalk", list),
+            parts=3,
+            widths=[16],
+        )
+        for experiment in (deepwalk.online, deepwalk.two_softmaxes)
+    ),
     Experiment(
         deepwalk.rank_slopes,
         {"nodes": 100, "links": 2, "walks": 2, "steps": 5},
@@ -126,6 +170,12 @@ EXPERIMENTS = [
             lambda result: (result["chosen"], result["validation"]),
             ["node2vec"],
         ),
+    ),
+    Experiment(
+        node2vec.characters,
+        {"p": 1.0, "q": 0.5, "settings": WALKS},
+        fixed=[r"clusters/./\d+"],
+        shared_seeds={0: "the roles are the same clusters for all seeds"},
     ),
     # --- LINE ---
     Experiment(
@@ -169,8 +219,31 @@ EXPERIMENTS = [
         musae.factorisation,
         {"nodes": 30, "pairs": 2_000, "epochs": 1},
     ),
-    Experiment(musae.transfer, {"nodes": 80} | MUSAE),
-    Experiment(musae.mixing, {"balance": 0.5, "nodes": 60, "pairs": 2_000, "epochs": 1}),
+    Experiment(
+        musae.transfer,
+        MUSAE | {"nodes": 80},
+        noise=Noise(
+            splits=[f"{ROOM}.musae:stochastic_block_model", f"{ROOM}.musae:draw_attributes"],
+            divide=second_graph,
+            scores=lambda result: [result["own attributes"], result["MUSAE"]],
+            chance=0.4,
+        ),
+    ),
+    Experiment(
+        musae.mixing,
+        {"balance": 0.8, "nodes": 100, "pairs": 10_000, "epochs": 1},
+        noise=Noise(
+            source=f"{ROOM}.musae:stochastic_block_model",
+            splits=[f"{ROOM}.musae:draw_attributes", SPLIT],
+            spoil=lambda graph, calls, generator: noisy_labels(never_known)(
+                graph, calls[1:], generator
+            ),
+            scores=lambda result: list(result.values()),
+            chance=0.65,
+        ),
+        parts=1,
+        widths=[16],
+    ),
     # --- cores ---
     Experiment(
         core.comparison,
@@ -230,6 +303,59 @@ EXPERIMENTS = [
         ),
         parts=2,  # of communities and of roles
     ),
+    Experiment(
+        comparison.communities_and_roles,
+        {"method": "orbits"},
+        noise=Noise(
+            source=f"{comparison.__name__}:role_graph",
+            splits=[SPLIT],
+            spoil=lambda found, calls, generator: (
+                found[0],
+                shuffled(found[1], all_but(calls[1], found[0]), generator),
+            ),
+            scores=lambda result: [result["roles"]],
+            chance=0.4,
+        ),
+    ),
+    Experiment(
+        comparison.public_score,
+        {"task": "labels", "source": HUBS, "method": "spectral"},
+        noise=labels("", lambda result: [result], source=f"{comparison.__name__}:labelled_graph"),
+    ),
+    Experiment(
+        comparison.public_score,
+        {"task": "links", "source": HUBS, "method": "DeepWalk"},
+        noise=Noise(
+            source=f"{comparison.__name__}:labelled_graph",
+            splits=[f"{comparison.__name__}:hide_links"],
+            divide=other_links,
+            spoil=with_hidden_links,
+            scores=lambda result: [result],
+            chance=0.53,  # scores are inner products, half of the links are hidden
+            watch=[f"{comparison.__name__}:embed"],
+        ),
+    ),
+    # --- IRWE ---
+    Experiment(
+        irwe.roles_and_communities,
+        {"communities": 3, "walks": 4, "steps": 5},
+        fixed=[".*"],  # of the few nodes many kinds classify all
+        noise=Noise(
+            splits=[f"{ROOM}.irwe:planted", f"{ROOM}.irwe:halves"],
+            divide=other_roles,
+            scores=lambda result: [
+                result[name]
+                for name in ("statistics roles", "statistics fresh", "DeepWalk communities")
+            ],
+            chance=0.5,
+        ),
+    ),
+    Experiment(
+        irwe.activity_classes,
+        {"name": HUBS, "walks": 4, "steps": 5},
+        noise=labels("irwe", lambda result: [result["DeepWalk"]]),
+        parts=1,
+    ),
 ]
 HOME = "src.network_embedding.random_walks"
 HELPERS = {
@@ -239,7 +365,6 @@ HELPERS = {
     f"{ROOM}.core:communities_with_core": "a data set",
     f"{ROOM}.core:core_graph": "a data set",
     f"{ROOM}.deepwalk:mean_micro": "the mean of `classify` over splits",
-    f"{ROOM}.irwe:activity_classes": "`classify` on a downloaded network",
     f"{ROOM}.irwe:planted": "a data set",
     f"{ROOM}.irwe:walk_vectors": "vectors of `roles_and_communities`",
     f"{ROOM}.line:weighted_communities": "a data set",

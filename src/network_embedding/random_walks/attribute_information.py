@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from src.common.checks import within
+from src.common.checks import boolean_mask, checked, finite, within
 from src.common.graphs.graph import Graph, expect_undirected, transition_matrix
 from src.network_embedding.random_walks.musae import Pairs
 
 
+@checked
 def expected_shares(
     graph: Graph, table: Bool[Tensor, "nodes attributes"], distances: list[int]
 ) -> Float[Tensor, "nodes attributes"]:
@@ -34,9 +35,18 @@ def expected_shares(
         (nodes, attributes), summing to 1.
 
     Raises:
-        ValueError: for a directed graph, one without edges, or distances below 1.
+        ValueError: for a directed graph or nodes without edges, no distances or some
+            below 1, or a table without attributes.
     """
     expect_undirected(graph, edges=True)
+    boolean_mask("table", table, (graph.num_nodes, table.shape[1]))
+    if not all(isinstance(distance, int) for distance in distances):
+        raise ValueError(f"distances must be whole numbers, not {distances}")
+    if not (distances and bool(table.any()) and bool((graph.degree > 0).all())):
+        raise ValueError(
+            "need a distance, an attribute, and an edge at every node: leave nodes "
+            "without edges out with graph.subgraph"
+        )
     within("the smallest distance", min(distances), 1)
     step = transition_matrix(graph, torch.float64)
     reached, total = table.double(), torch.zeros(table.shape, dtype=torch.float64)
@@ -47,6 +57,7 @@ def expected_shares(
     return total / total.sum()
 
 
+@checked
 def negative_chances(
     shares: Float[Tensor, "nodes attributes"], exponent: float
 ) -> Float[Tensor, " attributes"]:
@@ -60,12 +71,19 @@ def negative_chances(
 
     Returns:
         (attributes,) summing to 1; 0 for an attribute without pairs.
+
+    Raises:
+        ValueError: for shares that are negative, not finite, or all 0, or an exponent
+            that is not finite.
     """
+    _expect_shares(shares)
+    within("exponent", exponent, -math.inf)
     frequency = shares.sum(dim=0)
     powers = torch.where(frequency > 0, frequency**exponent, 0.0)
     return powers / powers.sum()
 
 
+@checked
 def log_information(
     shares: Float[Tensor, "nodes attributes"], negatives: int, exponent: float = 1.0
 ) -> Float[Tensor, "nodes attributes"]:
@@ -82,15 +100,22 @@ def log_information(
         exponent: of the negatives' chances.
 
     Raises:
-        ValueError: for shares that are negative, or whose sum is not positive.
+        ValueError: for shares that are negative, not finite, or all 0, or negatives
+            below 1.
     """
-    if not (bool((shares >= 0).all()) and float(shares.sum()) > 0):
-        raise ValueError("shares must be at least 0, some of them positive")
     within("negatives", negatives, 1)
     chance = shares.sum(dim=1, keepdim=True) * negative_chances(shares, exponent)
     return (shares / chance).log() - math.log(negatives)
 
 
+def _expect_shares(shares: Float[Tensor, "nodes attributes"]) -> None:
+    """Refuse what cannot be shares of pairs."""
+    finite("shares", shares)
+    if not (bool((shares >= 0).all()) and float(shares.sum()) > 0):
+        raise ValueError("shares must be at least 0, some of them positive")
+
+
+@checked
 def observed_shares(
     pairs: Pairs, num_nodes: int, num_attributes: int
 ) -> Float[Tensor, "nodes attributes"]:
@@ -100,12 +125,27 @@ def observed_shares(
         pairs: at least one.
         num_nodes: rows of the result.
         num_attributes: columns of the result.
+
+    Raises:
+        ValueError: without pairs, or for pairs outside the result.
     """
+    for name, numbers, count in (
+        ("nodes", pairs.nodes, num_nodes),
+        ("attributes", pairs.attributes, num_attributes),
+    ):
+        if (
+            not len(numbers)
+            or not 0 <= int(numbers.min()) <= int(numbers.max()) < count
+        ):
+            raise ValueError(
+                f"the pairs' {name} must be 0 ... {count - 1}, at least one"
+            )
     cells = pairs.nodes * num_attributes + pairs.attributes
     counts = torch.bincount(cells, minlength=num_nodes * num_attributes)
     return counts.reshape(num_nodes, num_attributes).double() / len(cells)
 
 
+@checked
 def node_vectors_for(
     shares: Float[Tensor, "nodes attributes"],
     attribute_vectors: Float[Tensor, "attributes dim"],
@@ -136,7 +176,18 @@ def node_vectors_for(
 
     Returns:
         (nodes, dim), in double precision.
+
+    Raises:
+        ValueError: for shares or noise that are negative, not finite, or all 0, vectors
+            that are not finite, negatives or iterations below 1, or a ridge that is not
+            positive.
     """
+    _expect_shares(shares)
+    _expect_shares(noise[None])
+    finite("attribute_vectors", attribute_vectors)
+    within("negatives", negatives, 1)
+    within("iterations", iterations, 1)
+    within("ridge", ridge, 0, ends=False)
     sums = shares.sum(dim=1, keepdim=True)
     q = torch.where(sums > 0, shares / sums, 0.0).double()
     g, k = attribute_vectors.double(), negatives * noise.double()

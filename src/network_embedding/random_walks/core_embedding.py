@@ -11,17 +11,23 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from src.common.checks import boolean_mask, checked, finite, within
 from src.common.graphs.graph import Graph, adjacency, expect_undirected, sparse_matrix
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings
+from src.network_embedding.random_walks.precision import FullFloat
 from src.network_embedding.random_walks.skip_gram import train_walks
 from src.network_embedding.random_walks.walks import uniform_walks
 
 
+@checked
 def core_numbers(graph: Graph) -> Int[Tensor, " nodes"]:
     """Return every node's core number; nodes without edges have 0.
 
     Args:
         graph: undirected; weights are ignored.
+
+    Raises:
+        ValueError: for a directed graph.
 
     Examples:
         A triangle with a tail: the tail is outside the 2-core.
@@ -35,6 +41,7 @@ def core_numbers(graph: Graph) -> Int[Tensor, " nodes"]:
     return torch.tensor([numbers[node] for node in range(graph.num_nodes)])
 
 
+@checked
 def walks_by_core(core: Int[Tensor, " nodes"], most: int) -> Int[Tensor, " nodes"]:
     """Return how many walks start at each node: max(1, floor(most k_v / k_max)).
 
@@ -43,21 +50,20 @@ def walks_by_core(core: Int[Tensor, " nodes"], most: int) -> Int[Tensor, " nodes
         most: walks of a node in the innermost core, at least 1.
 
     Raises:
-        ValueError: for `most` below 1.
+        ValueError: for `most` below 1, no nodes or negative core numbers.
 
     Examples:
         >>> walks_by_core(torch.tensor([4, 2, 1, 0]), most=10)
         tensor([10,  5,  2,  1])
     """
-    if most < 1:
-        raise ValueError(
-            f"need at least one walk from a node of the innermost core, not {most}"
-        )
+    within("most", most, 1, remedy="a node has at least one walk")
+    _expect_counts("core", core)
     return torch.div(most * core, max(int(core.max()), 1), rounding_mode="floor").clamp(
         min=1
     )
 
 
+@checked
 def shuffled_starts(
     counts: Int[Tensor, " nodes"], generator: torch.Generator
 ) -> Int[Tensor, " walks"]:
@@ -66,11 +72,22 @@ def shuffled_starts(
     Args:
         counts: (nodes,) walks from each node.
         generator: source of the order.
+
+    Raises:
+        ValueError: for no nodes or negative counts.
     """
+    _expect_counts("counts", counts)
     starts = torch.repeat_interleave(torch.arange(len(counts)), counts)
     return starts[torch.randperm(len(starts), generator=generator)]
 
 
+def _expect_counts(name: str, counts: Int[Tensor, " nodes"]) -> None:
+    """Refuse an empty list and negative numbers."""
+    if not len(counts) or int(counts.min()) < 0:
+        raise ValueError(f"{name} must be at least 0, for at least one node")
+
+
+@checked
 def embed_from(
     graph: Graph,
     counts: Int[Tensor, " nodes"],
@@ -82,13 +99,13 @@ def embed_from(
     Equal counts are DeepWalk; those of `walks_by_core` are CoreWalk.
 
     Args:
-        graph: undirected.
+        graph: directed or not.
         counts: (nodes,) walks from each node.
         settings: DeepWalk's; its number of walks is not used.
         generator: source of walks and training.
 
     Raises:
-        ValueError: for a window below 1 or walks of no steps.
+        ValueError: for counts of other nodes, or without any walk.
 
     Examples:
         >>> club = Graph.from_networkx(networkx.karate_club_graph())
@@ -97,6 +114,8 @@ def embed_from(
         >>> embed_from(club, counts, settings, torch.Generator()).shape
         torch.Size([34, 8])
     """
+    if len(counts) != graph.num_nodes:
+        raise ValueError(f"{len(counts)} counts for {graph.num_nodes} nodes")
     walks = uniform_walks(
         graph, shuffled_starts(counts, generator), settings.steps, generator
     )
@@ -105,6 +124,7 @@ def embed_from(
     )[0]
 
 
+@checked
 def skip_gram_pairs(walks: int, steps: int, window: int) -> int:
     """Return how many (centre, context) pairs skip-gram learns from: its cost.
 
@@ -112,22 +132,31 @@ def skip_gram_pairs(walks: int, steps: int, window: int) -> int:
         walks: how many in all.
         steps: of a walk, which has one node more.
         window: positions on each side that are contexts.
+
+    Raises:
+        ValueError: for a window below 1, or negative walks or steps.
     """
+    within("walks", walks, 0)
+    within("steps", steps, 0)
+    within("window", window, 1)
     return walks * sum(
         2 * (steps + 1 - gap) for gap in range(1, min(window, steps) + 1)
     )
 
 
+@checked
 def core_of_at_most(core: Int[Tensor, " nodes"], share: float) -> int:
     """Return the smallest k whose core holds at most this share of the nodes.
 
     Args:
         core: (nodes,) core numbers.
-        share: in (0, 1).
+        share: above 0, at most 1, where the whole graph is taken.
 
     Raises:
-        ValueError: if even the innermost core holds more.
+        ValueError: for a share out of range, or if even the innermost core holds more.
     """
+    within("share", share, 0, 1)
+    _expect_counts("core", core)
     for k in range(int(core.max()) + 1):
         if float((core >= k).float().mean()) <= share:
             return k
@@ -138,9 +167,10 @@ def core_of_at_most(core: Int[Tensor, " nodes"], share: float) -> int:
     )
 
 
+@checked
 def propagate(
     graph: Graph,
-    vectors: Float[Tensor, "nodes dim"],
+    vectors: FullFloat[Tensor, "nodes dim"],
     known: Bool[Tensor, " nodes"],
     iterations: int = 20,
 ) -> Float[Tensor, "nodes dim"]:
@@ -162,7 +192,15 @@ def propagate(
     Returns:
         (nodes, dim): known vectors as they were, 0 for nodes that no known node
         reaches.
+
+    Raises:
+        ValueError: for a directed graph, known vectors that are not finite, or fewer
+            than 0 iterations.
     """
+    expect_undirected(graph)
+    boolean_mask("known", known, (graph.num_nodes,))
+    finite("vectors", vectors[known])
+    within("iterations", iterations, 0)
     weights = adjacency(graph, vectors.dtype)
     known = known.clone()
     found = torch.where(known[:, None], vectors, 0.0)
@@ -171,14 +209,14 @@ def propagate(
         layer = torch.nonzero(~known & (reached > 0)).ravel()
         if not len(layer):
             return found
-        within = torch.zeros_like(known)
-        within[layer] = True
-        averages = _row_means(graph, within, known | within, vectors.dtype)
+        inside = torch.zeros_like(known)
+        inside[layer] = True
+        averages = _row_means(graph, inside, known | inside, vectors.dtype)
         from_known = weights @ found
         found[layer] = from_known[layer] / reached[layer, None]
         for _ in range(iterations):
             found[layer] = (averages @ found)[layer]
-        known |= within
+        known |= inside
 
 
 def _row_means(
@@ -198,6 +236,7 @@ def _row_means(
     )
 
 
+@checked
 def embed_core(
     graph: Graph, k: int, settings: DeepWalkSettings, generator: torch.Generator
 ) -> Float[Tensor, "nodes dim"]:
@@ -210,9 +249,10 @@ def embed_core(
         generator: source of walks and training.
 
     Raises:
-        ValueError: if no node has a core number of at least k, for a window below 1, or
-            for walks of no steps.
+        ValueError: for a directed graph, a negative k, or if no node has a core number
+            of at least k.
     """
+    within("k", k, 0)
     inside = core_numbers(graph) >= k
     nodes = torch.nonzero(inside).ravel()
     if not len(nodes):

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.common.checks import checked
+from src.common.checks import checked, within
 from src.common.graphs.graph import Graph
 from src.network_embedding.random_walks.skip_gram import SkipGramSettings, train_walks
 from src.network_embedding.random_walks.walks import uniform_walks, walk_starts
@@ -30,12 +30,26 @@ class DeepWalkSettings:
     window: int = 5
     skip_gram: SkipGramSettings = field(default_factory=SkipGramSettings)
 
+    def __post_init__(self) -> None:
+        """Reject settings without pairs of nodes.
+
+        Raises:
+            ValueError: for a number below 1.
+        """
+        for name in ("walks", "steps", "window"):
+            within(name, getattr(self, name), 1)
+        if self.dimension is not None:
+            within("dimension", self.dimension, 1)
+
     @property
     def training(self) -> SkipGramSettings:
         """Skip-gram's settings with the dimension asked for."""
         if self.dimension is None:
             return self.skip_gram
         return replace(self.skip_gram, dimension=self.dimension)
+
+
+DeepWalkSettings.__init__ = checked(DeepWalkSettings.__init__)
 
 
 @checked
@@ -50,7 +64,7 @@ def deepwalk(
         generator: source of walks and training.
 
     Raises:
-        ValueError: for a window below 1 or walks of no steps.
+        ValueError: for a graph without nodes.
 
     Examples:
         >>> import networkx

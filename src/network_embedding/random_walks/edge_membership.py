@@ -29,9 +29,16 @@ class EdgeSet:
         Args:
             edge_index: (2, edges), sorted by source, then by target.
             num_nodes: nodes are 0 ... num_nodes - 1.
+
+        Raises:
+            ValueError: for edges that are not sorted, or come twice.
         """
         self.num_nodes = num_nodes
         self.keys = edge_index[0] * num_nodes + edge_index[1]
+        if not bool((self.keys.diff() > 0).all()):
+            raise ValueError(
+                "edges must be sorted by source, then by target, each once"
+            )
         pairs, edges = num_nodes * num_nodes, len(self.keys)
         self.exact = pairs <= EXACT_BITS
         self.shift = 64 - max(10, (BITS_AN_EDGE * edges).bit_length())

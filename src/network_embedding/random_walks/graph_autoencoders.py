@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from src.common.checks import checked, finite
+from src.common.checks import checked, finite, within
 from src.common.graphs.graph import Graph, adjacency, expect_undirected
 from src.common.graphs.networks import GCN
 from src.common.training.loop import TrainingSettings, seeded, train
@@ -48,6 +48,21 @@ class SDNESettings:
     steps: int = 300
     learning_rate: float = 5e-3
     batch: int = 512
+
+    def __post_init__(self) -> None:
+        """Reject settings that train nothing.
+
+        Raises:
+            ValueError: for a size below 1, a batch below 2, an edge weight that is not
+                positive, or a negative weight.
+        """
+        _expect_sizes(dimension=self.dimension, hidden=min(self.hidden, default=1))
+        within("batch", self.batch, 2, remedy="one node alone has no linked nodes")
+        within("edge_weight", self.edge_weight, 0, ends=False)
+        within("first_order", self.first_order, 0)
+
+
+SDNESettings.__init__ = checked(SDNESettings.__init__)
 
 
 class SDNE(nn.Module):
@@ -91,6 +106,7 @@ class Autoencoded:
     scores: Float[Tensor, "nodes nodes"]
 
 
+@checked
 def sdne(
     graph: Graph, settings: SDNESettings, generator: torch.Generator
 ) -> Autoencoded:
@@ -167,6 +183,11 @@ def sdne_loss(
     return second + settings.first_order * first
 
 
+def _expect_sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        within(name, size, 1)
+
+
 def _layers(sizes: tuple[int, ...]) -> nn.Sequential:
     """Return linear layers with ReLU between them."""
     parts: list[nn.Module] = []
@@ -191,7 +212,19 @@ class GAESettings:
     steps: int = 200
     learning_rate: float = 0.01
 
+    def __post_init__(self) -> None:
+        """Reject sizes below 1.
 
+        Raises:
+            ValueError: for a size below 1.
+        """
+        _expect_sizes(dimension=self.dimension, hidden=self.hidden)
+
+
+GAESettings.__init__ = checked(GAESettings.__init__)
+
+
+@checked
 def gae(graph: Graph, settings: GAESettings, generator: torch.Generator) -> Autoencoded:
     """Train GAE without node features (the identity replaces them); return its vectors.
 
@@ -204,11 +237,9 @@ def gae(graph: Graph, settings: GAESettings, generator: torch.Generator) -> Auto
         (nodes, dim) vectors and (nodes, nodes) inner products.
 
     Raises:
-        ValueError: for a graph without edges.
+        ValueError: for a directed graph, one without edges, or one with all edges.
     """
     expect_undirected(graph, edges=True)
-    if not graph.num_edges:
-        raise ValueError("a graph without edges has nothing to encode")
     nodes = graph.num_nodes
     target = (adjacency(graph).to_dense() + torch.eye(nodes) > 0).float()
     with seeded(generator):
@@ -235,10 +266,14 @@ def gae_loss(
         target: (nodes, nodes), 1 for an edge and 0 for none.
 
     Raises:
-        ValueError: for a target without edges or without pairs that have none.
+        ValueError: for a target of other numbers than 0 and 1, without edges or
+            without pairs that have none, or vectors that are not finite.
     """
     pairs, edges = target.numel(), target.sum()
     finite("target", target)
+    finite("vectors", vectors)
+    if not bool(((target == 0) | (target == 1)).all()):
+        raise ValueError("target must hold zeros and ones: use (target > 0).float()")
     if not 0 < int(edges) < pairs:
         raise ValueError(
             f"need both edges and pairs without one: {int(edges)} of {pairs} are edges"

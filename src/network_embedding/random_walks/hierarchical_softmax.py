@@ -12,15 +12,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from src.network_embedding.random_walks.skip_gram import (
-    SkipGramSettings,
-    context_band,
+from src.common.checks import checked, within
+from src.network_embedding.random_walks.block_descent import (
     descend,
     initial_vectors,
     rate_blocks,
 )
+from src.network_embedding.random_walks.contexts import check_walks, context_band
+from src.network_embedding.random_walks.skip_gram import SkipGramSettings
 
 
+@checked
 def huffman_turns(frequency: Int[Tensor, " leaves"]) -> Float[Tensor, "leaves inner"]:
     """Return Huffman's tree of these frequencies: frequent leaves are near the root.
 
@@ -32,7 +34,7 @@ def huffman_turns(frequency: Int[Tensor, " leaves"]) -> Float[Tensor, "leaves in
         the way.
 
     Raises:
-        ValueError: for fewer than two leaves.
+        ValueError: for fewer than two leaves, or a negative count.
 
     Examples:
         >>> huffman_turns(torch.tensor([5, 1, 2]))
@@ -43,6 +45,7 @@ def huffman_turns(frequency: Int[Tensor, " leaves"]) -> Float[Tensor, "leaves in
     leaves = len(frequency)
     if leaves < 2:
         raise ValueError(f"a tree needs at least two leaves, not {leaves}")
+    within("the smallest frequency", int(frequency.min()), 0)
     turns = torch.zeros(leaves, leaves - 1)
     heap = [(count, leaf, [leaf]) for leaf, count in enumerate(frequency.tolist())]
     heapq.heapify(heap)
@@ -75,6 +78,7 @@ def walk_gradients_of_turns(
     return error @ theta, error.T @ f
 
 
+@checked
 def train_walks_by_turns(
     walks: Int[Tensor, "walks positions"],
     num_nodes: int,
@@ -98,15 +102,18 @@ def train_walks_by_turns(
         (num_nodes, dimension) vectors.
 
     Raises:
-        ValueError: for fewer than two nodes.
+        ValueError: for fewer than two nodes, a window below 1, no walks, walks of one
+            node, or numbers that are no nodes.
     """
+    check_walks(walks, num_nodes, window)
     turns = huffman_turns(torch.bincount(walks[walks >= 0], minlength=num_nodes))
     on_the_way, left = turns.abs(), (turns > 0).float()
     vectors = initial_vectors(num_nodes, settings.dimension, generator)
     theta = torch.zeros(num_nodes - 1, settings.dimension)
     band = context_band(walks.shape[1], window)
     size = max(1, settings.rows(num_nodes) // len(band))
-    for block, rate in rate_blocks(len(walks), size, settings, generator):
+    plan = settings.epochs, settings.learning_rate
+    for block, rate in rate_blocks(len(walks), size, *plan, generator):
         real = (walks[block] >= 0).float()[:, :, None]
         nodes = walks[block].clamp(min=0)
         passes = (real * (band @ (on_the_way[nodes] * real))).flatten(0, 1)

@@ -18,9 +18,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from src.common.checks import checked, finite, within
 from src.common.graphs.graph import Graph
 from src.common.training.loop import TrainingSettings, seeded, train
 from src.network_embedding.random_walks.anonymous_walks import (
+    MOST_STEPS,
     all_anonymous_walks,
     degree_profiles,
     pattern_shares,
@@ -54,6 +56,21 @@ class IRWESettings:
         steps=150, learning_rate=5e-3
     )
 
+    def __post_init__(self) -> None:
+        """Reject sizes and weights that leave nothing to train.
+
+        Raises:
+            ValueError: for a size below 1, steps not from 1 to 10, or a weight below 0.
+        """
+        for name in ("walks", "bins", "places", "dimension"):
+            within(name, getattr(self, name), 1)
+        within("steps", self.steps, 1, MOST_STEPS)
+        within("negatives", self.negatives, 0)
+        within("balance", self.balance, 0)
+
+
+IRWESettings.__init__ = checked(IRWESettings.__init__)
+
 
 @dataclass(frozen=True)
 class WalkStatistics:
@@ -77,14 +94,15 @@ class WalkStatistics:
     meetings: Float[Tensor, "nodes nodes"]
 
 
+@checked
 def walk_statistics(
     graph: Graph, settings: IRWESettings, generator: torch.Generator
 ) -> WalkStatistics:
     """Draw walks from every node and return their statistics.
 
     Args:
-        graph: of a few thousand nodes at most, since the table of meetings is dense;
-            with at least one edge.
+        graph: directed or not, of a few thousand nodes at most, since the table of
+            meetings is dense; with at least one edge. A walk that cannot go on stays.
         settings: gives the walks, their steps, the degree bins and the size of a
             place's code.
         generator: source of the walks and of the random codes.
@@ -93,8 +111,10 @@ def walk_statistics(
         The input of `IRWE`, of all nodes.
 
     Raises:
-        ValueError: for a number of steps not from 1 to 10.
+        ValueError: for a graph without edges.
     """
+    if not graph.num_edges:
+        raise ValueError("walks on a graph without edges meet nobody: no statistics")
     nodes, positions = graph.num_nodes, settings.steps + 1
     starts = torch.arange(nodes).repeat_interleave(settings.walks)
     flat = parked(uniform_walks(graph, starts, settings.steps, generator))
@@ -113,6 +133,7 @@ def walk_statistics(
     return WalkStatistics(roles.sqrt(), walks, places, counts / counts.sum())
 
 
+@checked
 def attend(
     query: Float[Tensor, "*batch dim"],
     keys: Float[Tensor, "*batch items dim"],
@@ -132,6 +153,7 @@ def attend(
     return torch.softmax(scores if bias is None else scores + bias, dim=-1)
 
 
+@checked
 def mix(
     weights: Float[Tensor, "*batch items"], values: Float[Tensor, "*batch items dim"]
 ) -> Float[Tensor, "*batch dim"]:
@@ -268,7 +290,12 @@ def fit_irwe(
         statistics: of `walk_statistics`.
         settings: those that the statistics were drawn with.
         generator: source of the initial weights.
+
+    Raises:
+        ValueError: for statistics that are not finite, or that were drawn with other
+            settings.
     """
+    _expect_drawn_with(statistics, settings)
     with seeded(generator):
         model = IRWE(settings, statistics.roles.shape[1])
 
@@ -278,6 +305,19 @@ def fit_irwe(
     batches: Iterator[WalkStatistics] = repeat(statistics)
     train(model, loss, batches, settings.training, generator)
     return model
+
+
+def _expect_drawn_with(statistics: WalkStatistics, settings: IRWESettings) -> None:
+    """Refuse statistics of other walks than the model is made for."""
+    finite("meetings", statistics.meetings)
+    finite("roles", statistics.roles)
+    given = *statistics.walks.shape[1:], statistics.places.shape[1]
+    wanted = settings.walks, settings.steps + 1, settings.places
+    if given != wanted:
+        raise ValueError(
+            f"the statistics have walks, positions and places {given}, the settings "
+            f"{wanted}: draw them with the same settings"
+        )
 
 
 @torch.no_grad()

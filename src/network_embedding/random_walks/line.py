@@ -12,7 +12,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import log_softmax, logsigmoid, normalize
 
+from src.common.checks import alike, checked, finite, within
 from src.common.graphs.graph import Graph, adjacency, expect_undirected
+from src.network_embedding.random_walks.precision import FullFloat
 
 NOISE_POWER = 0.75  # negatives are drawn by degree to this power (section 4.2)
 LAST_RATE = 1e-4  # the step size falls linearly to this part of its first value
@@ -45,14 +47,11 @@ class LineSettings:
             ValueError: for a number below 1, or a learning rate that is not positive.
         """
         for name in ("dimension", "edges", "negatives", "block"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be at least 1, not {getattr(self, name)}"
-                )
-        if self.learning_rate <= 0:
-            raise ValueError(
-                f"learning_rate must be positive, not {self.learning_rate}"
-            )
+            within(name, getattr(self, name), 1)
+        within("learning_rate", self.learning_rate, 0, ends=False)
+
+
+LineSettings.__init__ = checked(LineSettings.__init__)
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,7 @@ class AliasTable:
     other: Int[Tensor, " items"]
 
     @classmethod
+    @checked
     def of(cls, weights: Float[Tensor, " items"]) -> "AliasTable":
         """Build the table without a loop: heavy places, in order, fill up light ones.
 
@@ -87,7 +87,7 @@ class AliasTable:
             tensor([1, 1, 1, 1])
         """
         share = weights.double() * len(weights) / weights.double().sum()
-        if not bool(torch.isfinite(share).all() and (share >= 0).all()):
+        if not len(share) or not bool((share.isfinite() & (share >= 0)).all()):
             raise ValueError("weights must be finite, at least 0, and not all 0")
         light, heavy = (
             torch.nonzero(share < 1).ravel(),
@@ -113,13 +113,18 @@ class AliasTable:
         other[heavy[gave]] = heavy[gave + 1]
         return cls(keep, other)
 
+    @checked
     def draw(self, count: int, generator: torch.Generator) -> Int[Tensor, " count"]:
         """Return independent items.
 
         Args:
-            count: how many.
+            count: how many, at least 0.
             generator: source of the draws.
+
+        Raises:
+            ValueError: for a negative count.
         """
+        within("count", count, 0)
         place = torch.randint(len(self.keep), (count,), generator=generator)
         coin = torch.rand(count, generator=generator, dtype=self.keep.dtype)
         return torch.where(coin < self.keep[place], place, self.other[place])
@@ -153,6 +158,8 @@ class EdgeDraws:
         Raises:
             ValueError: for a graph without edges.
         """
+        if not graph.num_edges:
+            raise ValueError("LINE needs a graph with at least one edge")
         weights = graph.weights if by_weight else torch.ones(graph.num_edges)
         noise = AliasTable.of(graph.degree**NOISE_POWER)
         return cls(graph.edge_index[1], AliasTable.of(weights), noise)
@@ -206,6 +213,7 @@ def apply_block(
     vectors.index_add_(0, source, torch.bmm(error[:, None, :], c).squeeze(1))
 
 
+@checked
 def train_order(
     graph: Graph,
     order: int,
@@ -240,13 +248,11 @@ def train_order(
         )
     if order == 1:
         expect_undirected(graph, edges=True)
-    if not graph.num_edges:
-        raise ValueError("LINE needs a graph with at least one edge")
     nodes, dim, sources = graph.num_nodes, settings.dimension, graph.edge_index[0]
-    vectors = (torch.rand(nodes, dim, generator=generator) - 0.5) / dim
-    contexts = vectors if order == 1 else torch.zeros(nodes, dim)
     by_weight = drawing == "by weight"
     draws = EdgeDraws.of(graph, by_weight=by_weight)
+    vectors = (torch.rand(nodes, dim, generator=generator) - 0.5) / dim
+    contexts = vectors if order == 1 else torch.zeros(nodes, dim)
     factor = None if by_weight else (graph.weights / graph.weights.mean())[:, None]
     for start in range(0, settings.edges, settings.block):
         size = min(settings.block, settings.edges - start)
@@ -257,18 +263,25 @@ def train_order(
     return vectors, contexts
 
 
+@checked
 def side_by_side(
-    first: Float[Tensor, "nodes first"], second: Float[Tensor, "nodes second"]
+    first: FullFloat[Tensor, "nodes first"], second: FullFloat[Tensor, "nodes second"]
 ) -> Float[Tensor, "nodes both"]:
     """Return both orders' vectors, scaled to length 1, side by side (section 4.1).
 
     Args:
         first: (nodes, first) vectors.
         second: (nodes, second) vectors.
+
+    Raises:
+        ValueError: for vectors that are not finite, or not equally many.
     """
+    finite("first", first)
+    finite("second", second)
     return torch.cat([normalize(first), normalize(second)], dim=1)
 
 
+@checked
 def line(
     graph: Graph, settings: LineSettings, generator: torch.Generator
 ) -> Float[Tensor, "nodes twice_dim"]:
@@ -298,6 +311,7 @@ def line(
     return side_by_side(first, second)
 
 
+@checked
 def softmax_objective(
     vectors: Float[Tensor, "nodes dim"],
     contexts: Float[Tensor, "nodes dim"],
@@ -312,12 +326,17 @@ def softmax_objective(
         vectors: (nodes, dim), u.
         contexts: (nodes, dim), c.
         graph: with at least one edge.
+
+    Raises:
+        ValueError: for a graph without edges, or vectors of other nodes.
     """
+    _expect_vectors_of(graph, vectors, contexts)
     source, target = graph.edge_index
     log_chance = log_softmax(vectors @ contexts.T, dim=1)[source, target]
     return -(graph.weights.to(vectors.dtype) * log_chance).sum() / graph.weights.sum()
 
 
+@checked
 def sampled_objective(
     vectors: Float[Tensor, "nodes dim"],
     contexts: Float[Tensor, "nodes dim"],
@@ -333,12 +352,28 @@ def sampled_objective(
         vectors: (nodes, dim), u.
         contexts: (nodes, dim), c.
         graph: with at least one edge.
-        negatives: per drawn edge.
+        negatives: per drawn edge, at least 1.
+
+    Raises:
+        ValueError: for a graph without edges, vectors of other nodes, or negatives
+            below 1.
     """
+    _expect_vectors_of(graph, vectors, contexts)
+    within("negatives", negatives, 1)
     scores = vectors @ contexts.T
     joint, noise = drawn_chances(graph, scores.dtype)
     wrong = negatives * joint.sum(dim=1)[:, None] * noise
     return -(joint * logsigmoid(scores) + wrong * logsigmoid(-scores)).sum()
+
+
+def _expect_vectors_of(graph: Graph, vectors: Tensor, contexts: Tensor) -> None:
+    """Refuse vectors of other nodes or of two types, and graphs without edges."""
+    alike(vectors=vectors, contexts=contexts)
+    if not graph.num_edges or len(vectors) != graph.num_nodes:
+        raise ValueError(
+            f"need a vector per node and an edge: {len(vectors)} vectors, "
+            f"{graph.num_nodes} nodes, {graph.num_edges} edges"
+        )
 
 
 def drawn_chances(
@@ -352,7 +387,12 @@ def drawn_chances(
 
     Returns:
         (nodes, nodes) and (nodes,), each summing to 1.
+
+    Raises:
+        ValueError: for a graph without edges.
     """
+    if not graph.num_edges:
+        raise ValueError("LINE needs a graph with at least one edge")
     joint = adjacency(graph, dtype).to_dense()
     noise = graph.degree.to(dtype) ** NOISE_POWER
     return joint / joint.sum(), noise / noise.sum()

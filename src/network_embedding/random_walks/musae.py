@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from src.common.checks import boolean_mask, checked, within
 from src.common.graphs.graph import Graph
 from src.network_embedding.random_walks.skip_gram import SkipGramSettings, train_pairs
 from src.network_embedding.random_walks.walks import uniform_walks, walk_starts
@@ -45,7 +46,8 @@ class MUSAESettings:
 
         Raises:
             ValueError: for a dimension that is not a multiple of the distances,
-                distances below 1, or walks shorter than the largest distance.
+                distances, walks or pairs below 1, or walks shorter than the largest
+                distance.
         """
         if self.distances < 1 or self.dimension % self.distances:
             raise ValueError(
@@ -56,6 +58,15 @@ class MUSAESettings:
             raise ValueError(
                 f"walks of {self.steps} steps have no distance {self.distances}"
             )
+        within("walks", self.walks, 1)
+        within("dimension", self.dimension, 1)
+        if self.pairs is not None:
+            within("pairs", self.pairs, 1)
+            if int(self.pairs) != self.pairs:
+                raise ValueError(f"pairs must be a whole number, not {self.pairs}")
+
+
+MUSAESettings.__init__ = checked(MUSAESettings.__init__)
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,14 @@ class AttributeLists:
     """
 
     table: Bool[Tensor, "nodes attributes"]
+
+    def __post_init__(self) -> None:
+        """Reject tables of another type: their nonzero entries would count as one each.
+
+        Raises:
+            ValueError: for a table that is not boolean.
+        """
+        boolean_mask("table", self.table, self.table.shape)
 
     @cached_property
     def counts(self) -> Int[Tensor, " nodes"]:
@@ -97,6 +116,10 @@ class Pairs:
     attributes: Int[Tensor, " pairs"]
 
 
+Pairs.__init__ = checked(Pairs.__init__)
+
+
+@checked
 def attribute_pairs(
     walks: Int[Tensor, "walks positions"],
     lists: AttributeLists,
@@ -115,7 +138,8 @@ def attribute_pairs(
         generator: source of the draws.
 
     Raises:
-        ValueError: if no walk meets an attribute.
+        ValueError: if no walk meets an attribute, for a distance or limit below 1, or
+            for walks to nodes that are not in the table.
 
     Examples:
         >>> walks = torch.tensor([[0, 1, 2]])
@@ -124,6 +148,13 @@ def attribute_pairs(
         >>> list(zip(pairs.nodes.tolist(), pairs.attributes.tolist()))
         [(0, 1), (1, 2), (1, 0), (2, 1)]
     """
+    within("distance", distance, 1)
+    if limit is not None:
+        within("limit", limit, 1)
+    if walks.numel() and int(walks.max()) >= len(lists.table):
+        raise ValueError(
+            f"walks reach node {int(walks.max())}: {len(lists.table)} rows"
+        )
     early, late = walks[:, :-distance].reshape(-1), walks[:, distance:].reshape(-1)
     early, late = early[late >= 0], late[late >= 0]  # -1 after the end of a walk
     source, target = torch.cat([early, late]), torch.cat([late, early])
@@ -143,6 +174,7 @@ def attribute_pairs(
     return Pairs(source[pair], lists.items[place])
 
 
+@checked
 def walk_attribute_pairs(
     graph: Graph,
     table: Bool[Tensor, "nodes attributes"],
@@ -161,8 +193,10 @@ def walk_attribute_pairs(
         One set of pairs per distance.
 
     Raises:
-        ValueError: if no walk meets an attribute.
+        ValueError: if no walk meets an attribute, or for a table that is not boolean
+            with a row per node.
     """
+    boolean_mask("table", table, (graph.num_nodes, table.shape[1]))
     starts = walk_starts(graph.num_nodes, settings.walks, generator)
     walks = uniform_walks(graph, starts, settings.steps, generator)
     lists = AttributeLists(table)
@@ -190,6 +224,7 @@ class AttributedVectors:
         return torch.cat(self.node_parts, dim=1)
 
 
+@checked
 def train_attributed(
     parts: list[Pairs],
     num_nodes: int,
@@ -210,8 +245,9 @@ def train_attributed(
         One part of the vectors for each set.
 
     Raises:
-        ValueError: for a set without pairs.
+        ValueError: without sets, for a set without pairs, or more sets than dimensions.
     """
+    within("the number of sets", len(parts), 1, settings.dimension)
     skip_gram = replace(settings.skip_gram, dimension=settings.dimension // len(parts))
     found = [
         train_pairs(
@@ -233,12 +269,17 @@ def pooled(parts: list[Pairs]) -> list[Pairs]:
     """Return the pairs of all distances as one set, on which AE trains.
 
     Args:
-        parts: one set of pairs per distance.
+        parts: one set of pairs per distance, at least one.
+
+    Raises:
+        ValueError: without any set.
     """
+    within("the number of sets", len(parts), 1)
     nodes = torch.cat([pairs.nodes for pairs in parts])
     return [Pairs(nodes, torch.cat([pairs.attributes for pairs in parts]))]
 
 
+@checked
 def musae(
     graph: Graph,
     table: Bool[Tensor, "nodes attributes"],
@@ -254,7 +295,8 @@ def musae(
         generator: source of everything random.
 
     Raises:
-        ValueError: if no walk meets an attribute.
+        ValueError: if no walk meets an attribute, or for a table that is not boolean
+            with a row per node.
 
     Examples:
         >>> import networkx

@@ -30,7 +30,8 @@ def node2vec(
         generator: source of walks and training.
 
     Raises:
-        ValueError: for p or q not positive, a window below 1 or walks of no steps.
+        ValueError: for p or q that are not positive and finite, or a graph without
+            nodes.
 
     Examples:
         >>> import networkx

@@ -21,7 +21,7 @@ M shared negatives; D numbers of a vector; N nodes and C contexts, the rows of t
 tables f and g.
 """
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 
 import torch
@@ -29,12 +29,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from src.common.checks import checked, within
+from src.network_embedding.random_walks.block_descent import (
+    descend,
+    initial_vectors,
+    rate_blocks,
+)
+from src.network_embedding.random_walks.contexts import (
+    NegativeSampler,
+    check_numbers,
+    check_walks,
+    context_band,
+)
 
 GROUP = 64
 """At most so many pairs of `train_pairs` share their negatives."""
-
-LAST_RATE = 0.01
-"""The learning rate falls linearly, at the most to this part of its first value."""
 
 Vectors = tuple[Float[Tensor, "N D"], Float[Tensor, "C D"]]
 """The tables f of nodes and g of contexts."""
@@ -79,16 +87,20 @@ class SkipGramSettings:
         """Reject settings that train nothing.
 
         Raises:
-            ValueError: for a number below 1, or a rate or limit that is not positive.
+            ValueError: for a number below 1, a rate or limit that is not positive and
+                finite, or an exponent that is not finite.
         """
         if min(self.dimension, self.negatives, self.epochs, self.block) < 1:
             raise ValueError(
                 f"dimension, negatives, epochs and block must be at least 1: {self}"
             )
-        if min(self.learning_rate, self.rows_a_node, self.reach) <= 0:
+        rates = self.learning_rate, self.rows_a_node, self.reach
+        if not all(0 < rate < math.inf for rate in rates):
             raise ValueError(
-                f"learning_rate, rows_a_node and reach must be positive: {self}"
+                "learning_rate, rows_a_node and reach must be positive and finite: "
+                f"{self}"
             )
+        within("exponent", self.exponent, -math.inf)
 
     def rows(self, num_nodes: int) -> int:
         """Return how many rows a block may have.
@@ -101,6 +113,9 @@ class SkipGramSettings:
 
 
 # --- the loss of a block, differentiated ----------------------------------------------
+
+
+SkipGramSettings.__init__ = checked(SkipGramSettings.__init__)
 
 
 def walk_gradients(
@@ -175,14 +190,14 @@ def train_walks(
         window: at least 1.
         settings: see `SkipGramSettings`; `block` and `rows_a_node` count positions.
         generator: source of initial vectors, order and negatives.
-        start: vectors to continue from; None draws new ones.
+        start: vectors to continue from, of these sizes; None draws new ones.
 
     Returns:
         (num_nodes, dimension) vectors of nodes and of contexts.
 
     Raises:
         ValueError: for a window below 1, no walks, walks of one node, or numbers that
-            are no nodes.
+            are no nodes, or a start of other sizes.
 
     Examples:
         >>> walks = torch.tensor([[0, 1, 2, 3], [3, 2, 1, 0]])
@@ -192,25 +207,19 @@ def train_walks(
         >>> vectors.shape, contexts.shape
         (torch.Size([4, 8]), torch.Size([4, 8]))
     """
+    check_walks(walks, num_nodes, window)
     k, length = settings.negatives, walks.shape[1]
-    if window < 1 or length < 2:
-        raise ValueError(
-            f"need window >= 1 and walks of two nodes, not {window} and {length}"
-        )
-    if not len(walks):
-        raise ValueError("need at least one walk: the graph has no nodes, or walks=0")
-    _check_numbers("walks", walks, num_nodes, lowest=-1)
     vectors = _start(num_nodes, num_nodes, settings, generator, start)
-    sampler = NegativeSampler.of(
-        torch.bincount(walks[walks >= 0], minlength=num_nodes), settings
-    )
+    frequency = torch.bincount(walks[walks >= 0], minlength=num_nodes)
+    sampler = NegativeSampler.of(frequency, settings.exponent)
     band = context_band(length, window)
     # Half as many negatives as positions: each counts for several.
     shared = max(k, length // 2)
     size = max(1, settings.rows(num_nodes) // length)
     whole = _weights(band.expand(size, length, length), k, shared)
     cut = int(walks.min()) < 0
-    for chosen, rate in rate_blocks(len(walks), size, settings, generator):
+    plan = settings.epochs, settings.learning_rate
+    for chosen, rate in rate_blocks(len(walks), size, *plan, generator):
         nodes = walks[chosen]
         drawn = sampler.draw((len(nodes), shared), generator)
         scale, terms, own = whole[0][:1], whole[1], band
@@ -260,8 +269,8 @@ def train_pairs(
         (num_sources, dimension) and (num_contexts, dimension) vectors.
 
     Raises:
-        ValueError: if the two differ in length or are empty, or for numbers out of
-            range.
+        ValueError: if the two differ in length or are empty, for numbers out of range,
+            or a start of other sizes.
 
     Examples:
         >>> people, films = torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 1, 4])
@@ -275,18 +284,17 @@ def train_pairs(
             "need as many sources as contexts, and at least one pair (a graph without "
             f"edges has none): {len(sources)}, {len(contexts)}"
         )
-    _check_numbers("sources", sources, num_sources)
-    _check_numbers("contexts", contexts, num_contexts)
+    check_numbers("sources", sources, num_sources)
+    check_numbers("contexts", contexts, num_contexts)
     k = settings.negatives
     vectors = _start(num_sources, num_contexts, settings, generator, start)
-    sampler = NegativeSampler.of(
-        torch.bincount(contexts, minlength=num_contexts), settings
-    )
+    frequency = torch.bincount(contexts, minlength=num_contexts)
+    sampler = NegativeSampler.of(frequency, settings.exponent)
     size = max(1, settings.rows(min(num_sources, num_contexts)))
     group = min(size, GROUP)
-    for chosen, rate in rate_blocks(
-        len(sources), size - size % group, settings, generator
-    ):
+    size -= size % group
+    plan = settings.epochs, settings.learning_rate
+    for chosen, rate in rate_blocks(len(sources), size, *plan, generator):
         pairs = _in_groups(chosen, group)
         groups, count = pairs.shape
         shared = max(k, count // 2)
@@ -298,178 +306,6 @@ def train_pairs(
         terms = once * (1 + k), once, torch.full((drawn.numel(),), scale * count)
         block.descend(*vectors, gradients, terms, rate, settings.reach)
     return vectors
-
-
-def rate_blocks(
-    total: int, size: int, settings: SkipGramSettings, generator: torch.Generator
-) -> Iterator[tuple[Int[Tensor, " block"], float]]:
-    """Yield blocks of the numbers below `total`, in a new order every epoch.
-
-    Args:
-        total: how many numbers.
-        size: of a block; the last of an epoch may be smaller.
-        settings: epochs and the learning rate, which falls linearly to a hundredth.
-        generator: source of the orders.
-
-    Yields:
-        (block,) numbers, and the block's learning rate.
-    """
-    count = -(-total // size) * settings.epochs
-    done = 0
-    for _ in range(settings.epochs):
-        order = torch.randperm(total, generator=generator)
-        for first in range(0, total, size):
-            rate = settings.learning_rate * max(LAST_RATE, 1 - done / count)
-            yield order[first : first + size], rate
-            done += 1
-
-
-def initial_vectors(
-    count: int, dimension: int, generator: torch.Generator
-) -> Float[Tensor, "{count} {dimension}"]:
-    """Draw vectors with entries uniform within 1 / (2 dimension) of 0, as in word2vec.
-
-    Args:
-        count: how many.
-        dimension: of each.
-        generator: source of the entries.
-
-    Returns:
-        (count, dimension).
-    """
-    return (torch.rand(count, dimension, generator=generator) - 0.5) / dimension
-
-
-def descend(
-    table: Float[Tensor, "N D"],
-    places: Int[Tensor, " rows"],
-    gradients: Float[Tensor, "rows D"],
-    terms: Float[Tensor, " rows"],
-    rate: float,
-    reach: float,
-) -> None:
-    """Subtract `rate` times the summed gradient from every row of a table, in place.
-
-    Args:
-        table: (N, D) vectors, which change.
-        places: (rows,) rows of the table, in any order and repeated at will.
-        gradients: (rows, D), one for each place.
-        terms: (rows,) how many terms of the loss each of these gradients sums up.
-        rate: of learning.
-        reach: limit on terms times the rate; a row beyond it moves as if at the limit.
-    """
-    total = torch.zeros(len(table)).index_add_(0, places, terms)
-    limit = reach / rate
-    if float(total.max()) > limit:
-        gradients = (
-            gradients
-            * (limit / total.clamp(min=limit)).index_select(0, places)[:, None]
-        )
-    table.index_add_(0, places, gradients, alpha=-rate)
-
-
-# --- pairs and negatives --------------------------------------------------------------
-
-
-@checked
-def context_band(length: int, window: int) -> Float[Tensor, "{length} {length}"]:
-    """Return 1 where two positions differ and are at most `window` apart, else 0.
-
-    Args:
-        length: positions of a walk.
-        window: positions on each side that are contexts.
-
-    Examples:
-        >>> context_band(4, 1)
-        tensor([[0., 1., 0., 0.],
-                [1., 0., 1., 0.],
-                [0., 1., 0., 1.],
-                [0., 0., 1., 0.]])
-    """
-    place = torch.arange(length)
-    apart = (place[:, None] - place).abs()
-    return ((apart > 0) & (apart <= window)).float()
-
-
-@checked
-def walk_pairs(
-    walks: Int[Tensor, "walks P"], window: int
-) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
-    """Return all (centre, context) pairs at most `window` apart, in both directions.
-
-    Args:
-        walks: (walks, P) nodes, -1 after the end of a walk.
-        window: positions on each side that are contexts.
-
-    Returns:
-        (pairs,) centres and (pairs,) contexts; empty for walks of one node.
-
-    Raises:
-        ValueError: for a window below 1.
-
-    Examples:
-        >>> centres, contexts = walk_pairs(torch.tensor([[5, 6, 7]]), window=1)
-        >>> list(zip(centres.tolist(), contexts.tolist()))
-        [(5, 6), (6, 7), (6, 5), (7, 6)]
-    """
-    within("window", window, 1)
-    centres, contexts = [], []
-    for offset in range(1, min(window, walks.shape[1] - 1) + 1):
-        early, late = walks[:, :-offset].reshape(-1), walks[:, offset:].reshape(-1)
-        real = (early >= 0) & (late >= 0)
-        early, late = early[real], late[real]
-        centres += [early, late]
-        contexts += [late, early]
-    if not centres:
-        return walks.new_empty(0), walks.new_empty(0)
-    return torch.cat(centres), torch.cat(contexts)
-
-
-@dataclass(frozen=True)
-class NegativeSampler:
-    """A sampler of contexts with chance ~ frequency^exponent.
-
-    Attributes:
-        cumulative: (contexts,) sums of the chances of all contexts up to each, not
-            normalised.
-        last: the last context that occurs at all.
-    """
-
-    cumulative: Float[Tensor, " C"]
-    last: int
-
-    @classmethod
-    def of(
-        cls, frequency: Int[Tensor, " C"], settings: SkipGramSettings
-    ) -> "NegativeSampler":
-        """Prepare draws of contexts that occur so often.
-
-        Args:
-            frequency: (contexts,) counts, not all 0.
-            settings: gives the exponent.
-
-        Returns:
-            A sampler that never draws a context of frequency 0.
-        """
-        chance = torch.where(
-            frequency > 0, frequency.double() ** settings.exponent, 0.0
-        )
-        return cls(chance.cumsum(0), int(torch.nonzero(frequency).max()))
-
-    def draw(
-        self, shape: tuple[int, int], generator: torch.Generator
-    ) -> Int[Tensor, "G M"]:
-        """Return independent contexts.
-
-        Args:
-            shape: of the result.
-            generator: source of the draws.
-        """
-        uniform = torch.rand(shape, generator=generator, dtype=torch.double)
-        value = uniform.mul_(self.cumulative[-1])
-        return torch.searchsorted(self.cumulative, value, right=True).clamp_(
-            max=self.last
-        )
 
 
 @dataclass(frozen=True)
@@ -511,16 +347,6 @@ class _Block:
         )
 
 
-def _check_numbers(name: str, numbers: Tensor, count: int, lowest: int = 0) -> None:
-    """Refuse numbers outside lowest ... count - 1."""
-    low, high = (int(end) for end in numbers.aminmax())
-    if not lowest <= low <= high < count:
-        raise ValueError(
-            f"{name} must hold numbers from {lowest} to {count - 1}, "
-            f"not {low} to {high}"
-        )
-
-
 def _start(
     num_sources: int,
     num_contexts: int,
@@ -530,6 +356,10 @@ def _start(
 ) -> Vectors:
     """Return a copy of `start`, or new vectors, contexts' at 0 as in word2vec."""
     if start is not None:
+        wanted = [(count, settings.dimension) for count in (num_sources, num_contexts)]
+        if [tuple(table.shape) for table in start] != wanted:
+            shapes = [tuple(table.shape) for table in start]
+            raise ValueError(f"start must hold tables of {wanted}, not {shapes}")
         return start[0].clone(), start[1].clone()
     f = initial_vectors(num_sources, settings.dimension, generator)
     return f, torch.zeros(num_contexts, settings.dimension)

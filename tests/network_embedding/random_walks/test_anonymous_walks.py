@@ -9,7 +9,7 @@ import torch
 from src.common.graphs.graph import Graph
 from src.common.training.streams import stream
 from src.network_embedding.random_walks import anonymous_walks as aw
-from src.network_embedding.random_walks.walks import uniform_walks
+from src.network_embedding.random_walks.walks import parked, uniform_walks
 
 BELL = {1: 1, 2: 2, 3: 5, 4: 15, 5: 52, 6: 203}
 
@@ -100,5 +100,24 @@ def test_degree_profiles_count_what_the_walks_see(lollipop):
 
 @pytest.mark.parametrize("steps", [0, 11])
 def test_senseless_lengths_are_refused(steps):
-    with pytest.raises(ValueError, match="from 1 to 10"):
+    with pytest.raises(ValueError, match="at least 1 and at most 10"):
         aw.all_anonymous_walks(steps)
+
+
+def test_exact_shares_sum_to_one_in_double_precision(lollipop):
+    """Thirds in single precision would leave 1e-8."""
+    sums = aw.exact_pattern_shares(lollipop, 4).sum(dim=1)
+    assert float((sums - 1).abs().max()) < 1e-15
+
+
+def test_walks_that_end_early_have_no_pattern_and_stay_in_their_profile():
+    chain = Graph.from_edges(torch.tensor([[0, 1], [1, 2]]), 3, directed=True)
+    walks = uniform_walks(chain, torch.arange(3), 2, stream(0))
+    assert walks.tolist() == [[0, 1, 2], [1, 2, -1], [2, -1, -1]]
+    assert aw.pattern_numbers(walks).tolist() == [1, -1, -1]
+    assert aw.exact_pattern_shares(chain, 2).tolist() == [[0, 1], [0, 0], [0, 0]]
+    assert torch.equal(aw.pattern_shares(walks[:, None]), aw.exact_pattern_shares(chain, 2).float())
+    profile = aw.degree_profiles(chain, walks[:, None], 2).reshape(3, 3, 2)
+    assert torch.equal(profile, aw.degree_profiles(chain, parked(walks)[:, None], 2).view(3, 3, 2))
+    with pytest.raises(ValueError, match=r"nodes 0 \.\.\. 2"):
+        aw.degree_profiles(chain, walks[:, None] + 1, 2)

@@ -7,6 +7,7 @@ import torch
 from src.common.graphs.generators import preferential_attachment, stochastic_block_model
 from src.common.graphs.graph import Graph
 from src.common.training.streams import stream
+from src.network_embedding.random_walks.contexts import walk_pairs
 from src.network_embedding.random_walks.core_embedding import (
     core_numbers,
     core_of_at_most,
@@ -19,7 +20,6 @@ from src.network_embedding.random_walks.core_embedding import (
 )
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings
 from src.network_embedding.random_walks.experiments.core import communities_with_core
-from src.network_embedding.random_walks.skip_gram import walk_pairs
 
 SETTINGS = DeepWalkSettings(walks=4, steps=10, window=3, dimension=8)
 
@@ -144,3 +144,26 @@ def test_communities_are_found_from_a_core_alone() -> None:
     outside = ~inside & (vectors.norm(dim=1) > 0)
     guess = (unit[outside] @ means.T).argmax(dim=1)
     assert float((guess == graph.y[outside]).float().mean()) > 0.7
+
+
+def test_the_asked_number_of_communities_is_drawn() -> None:
+    graph = communities_with_core(1000, communities=3, nodes=20, inner=5)
+    assert torch.bincount(graph.y).tolist() == [20, 20, 20]
+    core = core_numbers(graph).view(3, 20)
+    assert float(core[:, :5].float().mean()) > float(core[:, 5:].float().mean()) + 1
+
+
+def test_the_start_of_the_propagation_is_a_mean() -> None:
+    """Without an iteration, a layer's vectors are the weighted means over known neighbours."""
+    generator = stream(0, "start")
+    edges = torch.tensor([[0, 0, 1, 2, 2], [2, 3, 2, 3, 4]])
+    graph = Graph.from_edges(edges, 5, 0.5 + torch.rand(5, generator=generator))
+    vectors = torch.randn(5, 3, generator=generator, dtype=torch.double)
+    weights = torch.zeros(5, 5, dtype=torch.double)
+    weights[tuple(graph.edge_index)] = graph.weights.double()
+    known = torch.tensor([True, True, False, False, False])
+    found = propagate(graph, vectors, known, iterations=0)
+    first = weights[2:4, :2] / weights[2:4, :2].sum(dim=1, keepdim=True) @ vectors[:2]
+    torch.testing.assert_close(found[2:4], first)
+    torch.testing.assert_close(found[4], found[2])  # the next layer knows the first
+    assert bool((found.abs() <= vectors[:2].abs().amax(dim=0) + 1e-12).all())

@@ -6,9 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from src.common.graphs.embedding_evaluation import classify
 from src.common.graphs.generators import stochastic_block_model
 from src.common.graphs.graph import Graph, normalised_laplacian
+from src.common.training.streams import stream
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings, deepwalk
+from src.network_embedding.random_walks.experiments import deepwalk as experiments
 from src.network_embedding.random_walks.experiments.deepwalk import (
     few_labels,
     log_slope,
@@ -135,3 +138,45 @@ def test_experiments_return_plain_numbers_and_repeat():
     ranks = rank_slopes(1000, 300, 3, 5, 10)
     assert len(ranks["degree"]) == 300
     assert ranks["slopes"][0] / ranks["slopes"][1] == pytest.approx(1.0, abs=0.15)
+
+
+def test_online_training_sees_every_walk_once_and_the_same_as_at_once(monkeypatch):
+    """The walks of both stages are, together, those of the training at once."""
+    seen = []
+    train = experiments.train_walks
+
+    def recorded(walks, *rest, **more):
+        seen.append((walks, more.get("start")))
+        return train(walks, *rest, **more)
+
+    monkeypatch.setattr(experiments, "train_walks", recorded)
+    online(HUB_COMMUNITIES, 1000, TINY, 0.5)
+    (early, no_start), (late, start), (both, none) = seen
+    assert no_start is none is None and start is not None
+    rows = sorted(early.tolist() + late.tolist())
+    assert rows == sorted(both.tolist()) and len(both) == 600
+    assert not set(early[:, 0].tolist()) & set(late[:, 0].tolist())
+    assert len(set(early[:, 0].tolist())) == 150
+
+
+def test_both_softmaxes_learn_from_the_same_walks(monkeypatch):
+    seen = []
+    for name in ("train_walks", "train_walks_by_turns"):
+        train = getattr(experiments, name)
+
+        def recorded(walks, *rest, train=train):
+            seen.append((walks, *rest[:-1]))
+            return train(walks, *rest)
+
+        monkeypatch.setattr(experiments, name, recorded)
+    two_softmaxes(HUB_COMMUNITIES, 1000, TINY, 0.5)
+    assert torch.equal(seen[0][0], seen[1][0]) and seen[0][1:] == seen[1][1:]
+
+
+def test_the_score_over_splits_is_the_mean_of_different_splits():
+    graph = two_blocks()
+    vectors = torch.randn(60, 4, generator=generator())
+    one, two = (experiments.mean_micro(vectors, graph, 0.5, 3, k) for k in (1, 2))
+    second = classify(vectors, graph.y, 0.5, stream(3, "0.5 of the labels", 1)).micro
+    assert two == pytest.approx((one + second) / 2)
+    assert experiments.mean_micro(vectors, graph, 0.5, 3) != one

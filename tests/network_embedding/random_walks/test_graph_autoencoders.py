@@ -114,3 +114,12 @@ def test_graphs_without_edges_are_refused():
         sdne(EMPTY, SDNESettings(), stream(0, "sdne"))
     with pytest.raises(ValueError, match="without edges"):
         gae(EMPTY, GAESettings(), stream(0, "gae"))
+
+
+def test_a_target_of_edges_alone_or_of_other_numbers_is_refused():
+    vectors = torch.randn(4, 2, generator=stream(0, "vectors"))
+    for target in (torch.ones(4, 4), torch.zeros(4, 4), torch.full((4, 4), 0.5)):
+        with pytest.raises(ValueError, match=r"need both|zeros and ones"):
+            gae_loss(vectors, target)
+    with pytest.raises(ValueError, match="undirected"):
+        gae(Graph.from_edges(torch.tensor([[0], [1]]), 2, directed=True), GAESettings(), stream(0))

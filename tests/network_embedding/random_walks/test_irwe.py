@@ -169,3 +169,23 @@ def test_roles_come_from_identities_and_communities_from_positions():
     assert found["identity roles"] > found["position roles"]
     assert found["position communities"] > found["identity communities"] + 0.2
     assert found["statistics fresh"] > found["DeepWalk fresh"] + 0.2
+
+
+def test_a_graph_without_edges_has_no_statistics():
+    lonely = Graph.from_edges(torch.empty(2, 0, dtype=torch.long), 3)
+    with pytest.raises(ValueError, match="without edges"):
+        walk_statistics(lonely, SETTINGS, stream(0))
+
+
+def test_statistics_of_other_settings_are_refused(statistics):
+    with pytest.raises(ValueError, match="same settings"):
+        fit_irwe(statistics, IRWESettings(walks=9, steps=3, places=16), stream(0))
+
+
+def test_walks_on_a_directed_graph_stay_at_its_sinks():
+    """As a parked walk does: finite statistics, and a pattern only for walks that move."""
+    chain = Graph.from_edges(torch.tensor([[0, 1], [1, 2]]), 3, directed=True)
+    found = walk_statistics(chain, IRWESettings(walks=2, steps=2, bins=2, places=4), stream(0))
+    assert found.walks[:, 0].tolist() == [[0, 1, 2], [1, 2, 2], [2, 2, 2]]
+    assert found.roles[:, :2].tolist() == [[0, 1], [0, 0], [0, 0]]
+    assert found.meetings.tolist() == [[0, 0.125, 0.125], [0.125, 0, 0.25], [0.125, 0.25, 0]]

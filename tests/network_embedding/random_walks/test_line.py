@@ -8,9 +8,11 @@ import torch
 from scipy.optimize import minimize
 from scipy.stats import chisquare
 
+from src.common.graphs.embedding_evaluation import Scores
 from src.common.graphs.generators import stochastic_block_model
 from src.common.graphs.graph import Graph
 from src.common.training.streams import stream
+from src.network_embedding.random_walks.experiments import line as experiments
 from src.network_embedding.random_walks.line import (
     AliasTable,
     EdgeDraws,
@@ -195,7 +197,83 @@ def test_settings_that_train_nothing_are_refused(change: dict) -> None:
 
 
 def test_a_graph_without_edges_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one edge"):
+    with pytest.raises(ValueError, match="without edges"):
         line(Graph.from_edges(torch.empty(2, 0).long(), 3), LineSettings(), stream(0, "none"))
     with pytest.raises(ValueError, match="order"):
         train_order(small_graph(), 3, LineSettings(), stream(0, "third"))
+
+
+def test_the_orders_alone_and_both_have_the_same_length_and_labelled_nodes(monkeypatch) -> None:
+    seen = []
+    monkeypatch.setattr(
+        experiments,
+        "classify",
+        lambda vectors, y, share, generator: (
+            seen.append((tuple(vectors.shape), share, generator.initial_seed())) or Scores(0.5, 0.5)
+        ),
+    )
+    settings = LineSettings(dimension=3, edges=200)
+    found = experiments.classification("hub communities", 1000, 8, settings, share=0.2)
+    assert list(found) == ["first order", "second order", "both", "SVD of the adjacency"]
+    assert seen == [((300, 8), 0.2, seen[0][2])] * 4
+    with pytest.raises(ValueError, match="even"):
+        experiments.classification("hub communities", 1000, 7, settings)
+
+
+def test_both_is_the_two_orders_side_by_side(monkeypatch) -> None:
+    orders, vectors = [], []
+    train = experiments.train_order
+
+    def recorded(graph, order, settings, generator):
+        orders.append((order, settings.dimension, settings.edges, generator.initial_seed()))
+        return train(graph, order, settings, generator)
+
+    monkeypatch.setattr(experiments, "train_order", recorded)
+    monkeypatch.setattr(
+        experiments, "classify", lambda v, *rest: vectors.append(v) or Scores(0.5, 0.5)
+    )
+    experiments.classification("hub communities", 1000, 8, LineSettings(edges=200))
+    assert [each[:3] for each in orders] == [(o, d, 200) for o in (1, 2) for d in (8, 4)]
+    assert len({each[3] for each in orders}) == 4  # no order repeats another's draws
+    lengths = vectors[2].view(300, 2, 4).norm(dim=2)
+    torch.testing.assert_close(lengths, torch.ones(300, 2))
+
+
+def test_weights_inside_communities_are_twice_as_large() -> None:
+    graphs = [experiments.weighted_communities(seed) for seed in range(1000, 1010)]
+    logs: dict[bool, list[torch.Tensor]] = {True: [], False: []}
+    for graph in graphs:
+        source, target = graph.edge_index
+        same = graph.y[source] == graph.y[target]
+        for inside in logs:
+            logs[inside].append(graph.weights[same == inside].log())
+        matrix = torch.zeros(300, 300)
+        matrix[source, target] = graph.weights
+        assert torch.equal(matrix, matrix.T)
+    inside, outside = torch.cat(logs[True]), torch.cat(logs[False])
+    assert float(inside.mean() - outside.mean()) == pytest.approx(np.log(2), abs=0.06)
+    assert float(outside.std()) == pytest.approx(1.0, abs=0.06)
+
+
+def test_objectives_start_at_the_uniform_distribution_and_both_ways_lower_it() -> None:
+    settings = LineSettings(dimension=8, edges=20_000, block=64)
+    found = experiments.objectives(1000, 0.5, settings, [0.05, 1e9])
+    assert found["start"] == [pytest.approx(np.log(300), rel=1e-6)]
+    for way in (experiments.DRAWN, experiments.MULTIPLIED):
+        first, diverged = found[way]
+        assert first is not None and first < found["start"][0]
+        assert diverged is None or diverged > first
+    assert found[experiments.DRAWN] != found[experiments.MULTIPLIED]
+    assert experiments.best([None, 3.0, 2.0]) == 2.0
+    with pytest.raises(ValueError, match="diverged"):
+        experiments.best([None])
+
+
+def test_the_svd_of_the_adjacency_is_the_dense_one() -> None:
+    graph = small_graph()
+    matrix = torch.zeros(9, 9, dtype=torch.double)
+    matrix[tuple(graph.edge_index)] = graph.weights.double()
+    left, values, _ = torch.linalg.svd(matrix)
+    expected = (left[:, :4] * values[:4]) @ left[:, :4].T
+    found = experiments.adjacency_svd(graph, 4).double()
+    torch.testing.assert_close(found @ found.T, expected, atol=1e-5, rtol=0.0)

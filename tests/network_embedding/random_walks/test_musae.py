@@ -172,3 +172,38 @@ def test_attributes_carry_a_classifier_to_another_graph():
 def test_observed_shares_count():
     pairs = Pairs(torch.tensor([0, 0, 1, 0]), torch.tensor([1, 1, 0, 0]))
     assert info.observed_shares(pairs, 2, 2).tolist() == [[0.25, 0.5], [0.25, 0.0]]
+
+
+def test_a_table_of_other_numbers_than_booleans_is_refused(small):
+    graph, table = small
+    settings = MUSAESettings(6, 3, 2, 10)
+    for wrong in (table.float(), table.long(), table[:5]):
+        with pytest.raises(ValueError, match="table"):
+            musae(graph, wrong, settings, stream(0))
+
+
+def test_every_rival_is_trained_with_its_own_tuned_rate_on_the_same_pairs(monkeypatch):
+    seen, walks = {}, []
+    train, embed = experiments.train_attributed, experiments.deepwalk
+
+    def trained(parts, nodes, attributes, settings, generator):
+        seen[len(parts)] = (parts, settings)
+        return train(parts, nodes, attributes, settings, generator)
+
+    def embedded(graph, settings, generator):
+        walks.append(settings.training)
+        return embed(graph, settings, generator)
+
+    monkeypatch.setattr(experiments, "train_attributed", trained)
+    monkeypatch.setattr(experiments, "deepwalk", embedded)
+    experiments.compare("hub communities", 1_000, 6, 500, 1, 0.5)
+    (parts, ours), (pooled_parts, rival) = seen[3], seen[1]
+    assert ours.skip_gram.learning_rate == experiments.RATES["MUSAE"]
+    assert rival.skip_gram.learning_rate == experiments.RATES["AE"]
+    assert walks[0].learning_rate == experiments.RATES["DeepWalk"]
+    assert ours.dimension == rival.dimension == walks[0].dimension == 6
+    for name in ("nodes", "attributes"):
+        every = torch.cat([getattr(pairs, name) for pairs in parts])
+        assert torch.equal(every, getattr(pooled_parts[0], name))
+    with pytest.raises(ValueError, match="'MUSAE' or 'AE'"):
+        experiments.learn("musae", parts, TABLE, ours, 0)

@@ -6,6 +6,7 @@ import torch
 
 from src.common.graphs.generators import stochastic_block_model
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings, deepwalk
+from src.network_embedding.random_walks.experiments import node2vec as experiments
 from src.network_embedding.random_walks.experiments.node2vec import (
     characters,
     chosen_on_labels,
@@ -73,3 +74,13 @@ def test_choosing_repeats_and_stays_in_range(experiment):
         assert 0.5 < found["adamic-adar"] < 1
     if found["chosen"] == [1.0, 1.0]:
         assert found["best"] == found["deepwalk"]
+
+
+def test_a_grid_without_deepwalk_is_refused_before_anything_is_trained(monkeypatch):
+    trained = []
+    monkeypatch.setattr(experiments, "node2vec", lambda *given: trained.append(given))
+    with pytest.raises(ValueError, match="which is DeepWalk"):
+        chosen_on_labels(HUB_COMMUNITIES, 1000, TINY, [(1.0, 4.0)], 0.5)
+    with pytest.raises(ValueError, match="at least one pair"):
+        chosen_on_links(HUB_COMMUNITIES, 1000, TINY, [], 0.5)
+    assert trained == []

@@ -113,7 +113,7 @@ def test_rows_of_the_adjacency_matrix_rebuild_two_steps_perfectly():
 
 
 def test_bad_arguments_are_refused():
-    with pytest.raises(ValueError, match="at least one step"):
+    with pytest.raises(ValueError, match="most must be at least 1"):
         hop_distances(GRAPH, 0)
     with pytest.raises(ValueError, match="no node"):
         mean_average_precision(ranking(scores()), torch.zeros(35, 35, dtype=torch.bool))

@@ -4,15 +4,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from src.network_embedding.random_walks.skip_gram import (
+from src.network_embedding.random_walks.contexts import (
     NegativeSampler,
-    SkipGramSettings,
     context_band,
+    walk_pairs,
+)
+from src.network_embedding.random_walks.skip_gram import (
+    SkipGramSettings,
     pair_gradients,
     train_pairs,
     train_walks,
     walk_gradients,
-    walk_pairs,
 )
 
 
@@ -131,7 +133,7 @@ def test_training_repeats_continues_and_needs_no_multiple_of_the_block():
 
 def test_negatives_follow_their_law():
     frequency = torch.tensor([0, 16, 81, 0, 1, 0])
-    sampler = NegativeSampler.of(frequency, SkipGramSettings(exponent=0.5))
+    sampler = NegativeSampler.of(frequency, 0.5)
     drawn = sampler.draw((400, 100), torch.Generator().manual_seed(10))
     share = torch.bincount(drawn.ravel(), minlength=6) / 40_000
     torch.testing.assert_close(share, torch.tensor([0, 4, 9, 0, 1, 0]) / 14, atol=0.01, rtol=0.0)

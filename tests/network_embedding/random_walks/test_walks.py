@@ -250,3 +250,26 @@ def test_no_walks_no_steps_and_bad_input():
         uniform_walks(graph, torch.tensor([1]), -1, generator)
     with pytest.raises(ValueError, match="p must be at least"):
         second_order_walks(graph, torch.tensor([1]), 3, 0.0, 1.0, generator)
+
+
+def test_a_question_about_edges_leaves_the_nodes_as_they_were():
+    source, target = torch.tensor([0, 1]), torch.tensor([1, 0])
+    edges = EdgeSet(torch.tensor([[0, 1], [1, 2]]), 3)
+    assert edges.contains(source, target).tolist() == [True, False]
+    assert source.tolist() == [0, 1] and target.tolist() == [1, 0]
+    with pytest.raises(ValueError, match="sorted"):
+        EdgeSet(torch.tensor([[1, 0], [2, 1]]), 3)
+
+
+def test_graphs_without_sinks_have_no_ended_walks_and_others_the_same_steps_until_the_end():
+    """The places after an end are cut; everything before is what it is without cutting."""
+    chain = Graph.from_edges(torch.tensor([[0, 1, 1, 2], [1, 0, 2, 3]]), 5, directed=True)
+    starts = torch.arange(5).repeat(30)
+    for p, q in ((1.0, 1.0), (0.5, 2.0), (1e6, 1.0)):
+        walks = second_order_walks(chain, starts, 8, p, q, torch.Generator().manual_seed(3))
+        lengths = (walks != ENDED).sum(dim=1)
+        for walk, length in zip(walks.tolist(), lengths.tolist(), strict=True):
+            assert walk[length:] == [ENDED] * (9 - length)
+            assert length == 9 or walk[length - 1] in (3, 4)
+    whole = uniform_walks(small_graph(False), starts, 8, torch.Generator().manual_seed(3))
+    assert int(whole.min()) >= 0

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import torch
 
+from src.common.checks import within
 from src.common.graphs.generators import stochastic_block_model
 from src.common.graphs.graph import Graph
 from src.common.graphs.link_prediction import (
@@ -65,7 +66,12 @@ def communities_with_core(
 
     Returns:
         The graph, with the community as `y`.
+
+    Raises:
+        ValueError: for numbers below 1, or more inner nodes than nodes.
     """
+    within("communities", communities, 1)
+    within("inner", inner, 1, nodes)
     generator = stream(seed, DENSE_CORE)
     all_nodes = stochastic_block_model((nodes,) * communities, 0.06, 0.003, generator)
     cores = stochastic_block_model((inner,) * communities, 0.8, 0.05, generator)

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from src.common.checks import within
 from src.common.graphs.embedding_evaluation import classify
 from src.common.graphs.generators import preferential_attachment
 from src.common.graphs.graph import Graph
@@ -19,7 +20,7 @@ from src.network_embedding.random_walks.factorisation.spectral import (
 from src.network_embedding.random_walks.hierarchical_softmax import train_walks_by_turns
 from src.network_embedding.random_walks.skip_gram import train_walks
 from src.network_embedding.random_walks.sources import labelled_graph
-from src.network_embedding.random_walks.walks import uniform_walks, walk_starts
+from src.network_embedding.random_walks.walks import ENDED, uniform_walks, walk_starts
 
 DEEPWALK, SPECTRAL, MODULARITY = "DeepWalk", "Laplacian", "modularity"
 SPLITS = 3
@@ -35,8 +36,12 @@ def mean_micro(
         graph: its `y` holds the labels.
         share: of the nodes whose labels the classifier sees, in (0, 1).
         seed: of the splits.
-        splits: how many.
+        splits: how many, at least 1.
+
+    Raises:
+        ValueError: for splits below 1.
     """
+    within("splits", splits, 1)
     found = [
         classify(
             vectors, graph.y, share, stream(seed, f"{share} of the labels", k)
@@ -128,11 +133,15 @@ def rank_slopes(
         "degree" and "frequency", largest first, and "slopes": of the logarithms of
         frequency and degree against that of the rank, over the first tenth of the
         ranks.
+
+    Raises:
+        ValueError: for fewer than 20 nodes.
     """
+    within("nodes", nodes, 20, remedy="a slope takes two ranks in the first tenth")
     graph = preferential_attachment(nodes, links, stream(seed, "graph"))
     starts = walk_starts(nodes, walks, stream(seed, "starts"))
     found = uniform_walks(graph, starts, steps, stream(seed, "walks"))
-    frequency = torch.bincount(found.reshape(-1), minlength=nodes).double()
+    frequency = torch.bincount(found[found != ENDED], minlength=nodes).double()
     ranked = [
         each.double().sort(descending=True).values for each in (frequency, graph.degree)
     ]
@@ -149,10 +158,15 @@ def log_slope(values: Float[Tensor, " ranks"]) -> float:
     Args:
         values: positive, at least two, largest first.
 
+    Raises:
+        ValueError: for fewer than two values, or one that is not positive and finite.
+
     Examples:
         >>> round(log_slope(torch.tensor([8.0, 4.0, 8 / 3, 2.0])), 3)  # 8 / rank
         -1.0
     """
+    if len(values) < 2 or not bool(((values > 0) & values.isfinite()).all()):
+        raise ValueError("need at least two values, all positive and finite")
     rank = np.log(np.arange(1, len(values) + 1))
     return float(np.polyfit(rank, values.double().log().numpy(), 1)[0])
 

@@ -94,13 +94,19 @@ def best(values: Sequence[float | None]) -> float:
     """Return the smallest objective that is a number.
 
     Args:
-        values: objectives, None where training diverged; if all diverged, ValueError.
+        values: objectives, None where training diverged.
+
+    Raises:
+        ValueError: if all diverged.
 
     Examples:
         >>> best([2.5, None, 1.5])
         1.5
     """
-    return min(value for value in values if value is not None)
+    numbers = [value for value in values if value is not None]
+    if not numbers:
+        raise ValueError("training diverged at every step size: try smaller ones")
+    return min(numbers)
 
 
 def adjacency_svd(graph: Graph, dimension: int) -> Float[Tensor, "nodes dim"]:
@@ -137,9 +143,11 @@ def classification(
         share: of the nodes whose labels are known, in (0, 1).
 
     Raises:
-        ValueError: for an unknown graph.
+        ValueError: for an unknown graph, or an odd dimension.
         BookError: if the files of a downloaded graph cannot be had.
     """
+    if dimension % 2:
+        raise ValueError(f"the dimension must be even, not {dimension}: two halves")
     drawn = name == WEIGHTED_COMMUNITIES
     graph = weighted_communities(seed) if drawn else labelled_graph(name, seed)
     vectors, halves = {}, []

@@ -145,8 +145,13 @@ def learn(
         table: attributes, (nodes, attributes).
         settings: of the skip-grams; the learning rate is replaced.
         seed: of the training.
-        rates: kind -> learning rate; a kind without one raises KeyError.
+        rates: kind -> learning rate.
+
+    Raises:
+        ValueError: for another kind.
     """
+    if kind not in ("MUSAE", "AE"):
+        raise ValueError(f"the kind must be 'MUSAE' or 'AE', not {kind!r}")
     skip_gram = replace(settings.skip_gram, learning_rate=rates[kind])
     sets = parts if kind == "MUSAE" else pooled(parts)
     own = replace(settings, skip_gram=skip_gram)

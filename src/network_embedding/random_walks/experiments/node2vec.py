@@ -191,8 +191,11 @@ def chosen_on_links(
         "deepwalk" and "adamic-adar", and "validation" in the grid's order.
 
     Raises:
-        ValueError: from `hide_links`, for a share that hides no link or too many.
+        ValueError: for an empty grid, and from `hide_links` for a share that hides no
+            link or too many.
     """
+    if not grid:
+        raise ValueError("the grid must hold at least one pair (p, q)")
     split = hide_links(
         labelled_graph(source, seed), share, stream(seed, "hidden links")
     )

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from src.common.checks import within
 from src.common.graphs.embedding_evaluation import classify_on
 from src.common.graphs.generators import communities_of_roles
 from src.common.graphs.graph import Graph, adjacency
@@ -129,9 +130,15 @@ def label_scores(
     Returns:
         "validation": the mean score of each name of `pair_vectors`; "chosen": for each
         of the `groups` [name, test score].
+
+    Raises:
+        ValueError: for repeats below 1, or a graph without labels.
     """
+    within("repeats", repeats, 1)
     graph_seed = seed if source in (ROLES, COMMUNITIES) else 0
     y = orbit_graph(source, graph_seed).y
+    if y is None:
+        raise ValueError(f"the nodes of {source!r} have no labels")
     generator = stream(seed, "split", source)
     everyone = torch.nonzero(torch.bincount(y)[y] >= FEWEST).ravel()
     test, known = divide(y, everyone, 1 / 4, generator)

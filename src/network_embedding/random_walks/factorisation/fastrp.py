@@ -6,7 +6,7 @@ added up.
 """
 
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, isfinite, sqrt
 
 import numpy as np
 import torch
@@ -15,7 +15,9 @@ from scipy.sparse.linalg import svds
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from src.common.checks import checked, finite, within
 from src.common.graphs.graph import Graph, expect_undirected, transition_matrix
+from src.network_embedding.random_walks.precision import FullFloat
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,22 @@ class FastRPSettings:
         """Reject settings without directions or powers.
 
         Raises:
-            ValueError: for a dimension below 1 or weights that are all 0.
+            ValueError: for a dimension below 1, weights that are all 0, or numbers that
+                are not finite.
         """
-        if self.dimension < 1 or not any(self.weights):
-            raise ValueError("need at least one dimension and one weight that is not 0")
+        within("dimension", self.dimension, 1)
+        numbers = *self.weights, self.beta
+        if not any(self.weights) or not all(map(isfinite, numbers)):
+            raise ValueError(
+                "need finite weights, one of them not 0, and a finite beta: "
+                f"{self.weights}, {self.beta}"
+            )
 
 
+FastRPSettings.__init__ = checked(FastRPSettings.__init__)
+
+
+@checked
 def very_sparse_matrix(
     rows: int,
     columns: int,
@@ -68,7 +80,8 @@ def very_sparse_matrix(
         dtype: of the entries.
 
     Raises:
-        ValueError: for a sparsity of at most 1 (None needs at least two rows).
+        ValueError: for a sparsity of at most 1 (None needs at least two rows), or no
+            columns.
 
     Examples:
         >>> generator = torch.Generator().manual_seed(0)
@@ -76,9 +89,14 @@ def very_sparse_matrix(
         >>> r.unique()
         tensor([-0.2000,  0.0000,  0.2000])
     """
+    within("rows", rows, 0)
+    within("columns", columns, 1)
     s = sqrt(rows) if sparsity is None else sparsity
-    if s <= 1:
-        raise ValueError(f"sparsity must be greater than 1, not {s}")
+    if not 1 < s < inf:
+        raise ValueError(
+            f"sparsity must be greater than 1 and finite, not {s}: by default it is "
+            f"the root of the rows, {sqrt(rows):.3g}"
+        )
     # Only about one entry in s is not 0, so the gaps between those are drawn: they
     # are geometric numbers.
     cells, chance = rows * columns, 1 / s
@@ -104,8 +122,12 @@ def degree_factors(
         graph: undirected; weights count.
         beta: the power; negative tames the hubs.
         dtype: of the result.
+
+    Raises:
+        ValueError: for a directed graph, or a power that is not finite.
     """
     expect_undirected(graph)
+    within("beta", beta, -inf)
     weights = graph.weights.to(dtype)
     degree = weights.new_zeros(graph.num_nodes).index_add_(
         0, graph.edge_index[0], weights
@@ -114,8 +136,9 @@ def degree_factors(
     return torch.where(share > 0, share, 1.0).pow(beta) * (share > 0)
 
 
+@checked
 def projected_powers(
-    graph: Graph, projection: Float[Tensor, "nodes dim"], powers: int, beta: float
+    graph: Graph, projection: FullFloat[Tensor, "nodes dim"], powers: int, beta: float
 ) -> list[Float[Tensor, "nodes dim"]]:
     """Return S L R, S^2 L R, ... by repeated products with S = D^-1 A (algorithm 1).
 
@@ -126,8 +149,15 @@ def projected_powers(
         projection: (nodes, dim), R.
         powers: how many, at least 1.
         beta: see `FastRPSettings`.
+
+    Raises:
+        ValueError: for a directed graph, projections of other nodes, or no powers.
     """
     expect_undirected(graph)
+    within("powers", powers, 1)
+    finite("projection", projection)
+    if len(projection) != graph.num_nodes:
+        raise ValueError(f"{len(projection)} projections for {graph.num_nodes} nodes")
     transition = transition_matrix(graph, projection.dtype)
     factors = degree_factors(graph, beta, projection.dtype)
     found = [transition @ (factors[:, None] * projection)]
@@ -136,6 +166,7 @@ def projected_powers(
     return found
 
 
+@checked
 def combine(
     powers: list[Float[Tensor, "nodes dim"]], settings: FastRPSettings
 ) -> Float[Tensor, "nodes dim"]:
@@ -148,6 +179,8 @@ def combine(
     Raises:
         ValueError: if there are not as many powers as weights.
     """
+    if len(powers) != len(settings.weights):
+        raise ValueError(f"{len(powers)} powers for {len(settings.weights)} weights")
     kept = [(w, power) for w, power in zip(settings.weights, powers, strict=True) if w]
     total = sum(w * (normalize(p) if settings.normalise_rows else p) for w, p in kept)
     if not settings.standardise:
@@ -157,6 +190,7 @@ def combine(
     return centred / torch.where(spread > 0, spread, 1.0)
 
 
+@checked
 def fastrp(
     graph: Graph, settings: FastRPSettings, generator: torch.Generator
 ) -> Float[Tensor, "nodes dim"]:
@@ -169,7 +203,7 @@ def fastrp(
         generator: source of the random matrix.
 
     Raises:
-        ValueError: for a graph of fewer than two nodes.
+        ValueError: for a directed graph, or one of fewer than two nodes.
 
     Examples:
         >>> import networkx
@@ -202,6 +236,7 @@ def similarity_matrix(
     return sum(w * (normalize(p) if settings.normalise_rows else p) for w, p in kept)
 
 
+@checked
 def svd_of_similarity(
     graph: Graph, settings: FastRPSettings, generator: torch.Generator
 ) -> Float[Tensor, "nodes dim"]:
@@ -218,7 +253,11 @@ def svd_of_similarity(
         settings: of the matrix; the dimension is that of the result, at most the number
             of nodes.
         generator: source of the rotation.
+
+    Raises:
+        ValueError: for a directed graph, or one without edges.
     """
+    expect_undirected(graph, edges=True)
     matrix = similarity_matrix(graph, settings)
     width = min(settings.dimension, graph.num_nodes)
     if 4 * width > graph.num_nodes:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, pairwise, permutations
 
+from src.common.checks import within
+
 Edges = frozenset[tuple[int, int]]
 
 
@@ -161,7 +163,11 @@ def connected(nodes: int, edges: Edges) -> bool:
     Args:
         nodes: how many, at least 1.
         edges: pairs of nodes.
+
+    Raises:
+        ValueError: for fewer than one node.
     """
+    within("nodes", nodes, 1)
     reached, waiting = {0}, [0]
     while waiting:
         node = waiting.pop()
@@ -179,7 +185,12 @@ def spanning_paths(nodes: int, edges: Edges, start: int, end: int) -> int:
         edges: pairs (a, b) with a < b.
         start: first node.
         end: last node, different from `start`.
+
+    Raises:
+        ValueError: if start and end are the same, or no nodes.
     """
+    if start == end or not {start, end} <= set(range(nodes)):
+        raise ValueError(f"need two of the nodes 0 ... {nodes - 1}: {start}, {end}")
     inner = [node for node in range(nodes) if node not in (start, end)]
     orders = ((start, *middle, end) for middle in permutations(inner))
     return sum(all(_edge(a, b) in edges for a, b in pairwise(o)) for o in orders)

@@ -116,7 +116,7 @@ def katz_beta(graph: Graph, decay: float) -> float:
     if graph.num_nodes > SMALL and abs(a - a.T).max() == 0:
         start = np.ones(len(a.indptr) - 1)
         values = sparse.linalg.eigsh(a, 1, v0=start, rng=0, return_eigenvectors=False)
-        radius = float(values[0])
+        radius = abs(float(values[0]))
     else:
         radius = float(abs(np.linalg.eigvals(a.toarray())).max())
     if radius < 1e-9:

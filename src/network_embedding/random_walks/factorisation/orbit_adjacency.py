@@ -16,6 +16,7 @@ from jaxtyping import Float
 from scipy import sparse
 from torch import Tensor
 
+from src.common.checks import checked
 from src.common.graphs.graph import Graph, adjacency, expect_undirected
 from src.network_embedding.random_walks.factorisation.graphlets import (
     PairOrbit,
@@ -25,6 +26,7 @@ from src.network_embedding.random_walks.factorisation.graphlets import (
 MOST_NODES = 4_000
 
 
+@checked
 def orbit_adjacencies(graph: Graph) -> Float[Tensor, "orbits nodes nodes"]:
     """Return all 28 orbit adjacency matrices, in the order of `pair_orbits()`.
 
@@ -87,6 +89,7 @@ def _placements(pattern: PairOrbit, host: PairOrbit) -> int:
     return fits
 
 
+@checked
 def pattern_counts(graph: Graph) -> Float[Tensor, "orbits nodes nodes"]:
     """Return each pair orbit's placements of its graphlet, whether induced or not.
 

@@ -10,11 +10,14 @@ from jaxtyping import Float
 from scipy.sparse.linalg import svds
 from torch import Tensor
 
-from src.common.graphs.graph import Graph, adjacency
+from src.common.checks import checked, finite, within
+from src.common.graphs.graph import Graph, adjacency, expect_undirected
+from src.network_embedding.random_walks.precision import FullFloat
 
 SMALL = 400
 
 
+@checked
 def ppmi(counts: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
     """Return positive pointwise mutual information, max(0, log(c_ij C / (r_i s_j))).
 
@@ -26,13 +29,14 @@ def ppmi(counts: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]
         counts: (rows, columns), not negative; fractions are allowed.
 
     Raises:
-        ValueError: for a negative count.
+        ValueError: for a count that is negative or not finite.
 
     Examples:
         >>> ppmi(torch.eye(2)).exp()  # a pair twice as frequent as by chance
         tensor([[2., 1.],
                 [1., 2.]])
     """
+    finite("counts", counts)
     if bool((counts < 0).any()):
         raise ValueError("counts must not be negative")
     expected = (
@@ -44,6 +48,7 @@ def ppmi(counts: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]
     return ratio.clamp(min=1.0).log()
 
 
+@checked
 def walk_cooccurrence(graph: Graph, window: int) -> Float[Tensor, "nodes nodes"]:
     """Return expected frequencies of pairs at most `window` steps apart on a walk.
 
@@ -61,10 +66,10 @@ def walk_cooccurrence(graph: Graph, window: int) -> Float[Tensor, "nodes nodes"]
         window: T, at least 1.
 
     Raises:
-        ValueError: for a window below 1.
+        ValueError: for a directed graph, or a window below 1.
     """
-    if window < 1:
-        raise ValueError(f"a window has at least one step, not {window}")
+    expect_undirected(graph)
+    within("window", window, 1)
     a = adjacency(graph, torch.double).to_dense()
     step = a / a.sum(dim=1, keepdim=True).clamp(min=1e-300)
     power, total = a, a.clone()
@@ -74,8 +79,9 @@ def walk_cooccurrence(graph: Graph, window: int) -> Float[Tensor, "nodes nodes"]
     return total / window
 
 
+@checked
 def factorise(
-    matrix: Float[Tensor, "rows columns"], dimension: int
+    matrix: FullFloat[Tensor, "rows columns"], dimension: int
 ) -> Float[Tensor, "rows dim"]:
     """Return U sqrt(S) of the truncated singular value decomposition U S V^T.
 
@@ -87,7 +93,7 @@ def factorise(
         dimension: columns wanted, less than rows and columns.
 
     Raises:
-        ValueError: for a dimension out of range.
+        ValueError: for a dimension out of range, or a matrix that is not finite.
 
     Examples:
         >>> vectors = factorise(torch.diag(torch.tensor([9.0, 4.0, 1.0])), dimension=2)
@@ -100,6 +106,7 @@ def factorise(
         raise ValueError(
             f"dimension must lie in 1 ... {min(matrix.shape) - 1}, not {dimension}"
         )
+    finite("matrix", matrix)
     if not bool(matrix.any()):
         return matrix.new_zeros(len(matrix), dimension)
     if min(matrix.shape) <= SMALL:

@@ -11,9 +11,12 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize, scale
 from sklearn.random_projection import SparseRandomProjection
 
+from src.common.graphs.embedding_evaluation import Scores
 from src.common.graphs.generators import preferential_attachment, stochastic_block_model
 from src.common.graphs.graph import Graph
 from src.common.training.streams import stream
+from src.network_embedding.random_walks.deepwalk import DeepWalkSettings
+from src.network_embedding.random_walks.experiments import fastrp as experiments
 from src.network_embedding.random_walks.factorisation.fastrp import (
     FastRPSettings,
     combine,
@@ -149,7 +152,53 @@ def test_hubs_weigh_less_with_a_negative_beta() -> None:
 
 def test_settings_without_directions_or_powers_are_refused() -> None:
     for wrong in ({"dimension": 0}, {"weights": ()}, {"weights": (0.0, 0.0)}):
-        with pytest.raises(ValueError, match="at least one"):
+        with pytest.raises(ValueError, match=r"at least 1|one of them not 0"):
             FastRPSettings(**wrong)
     with pytest.raises(ValueError, match="greater than 1"):
         very_sparse_matrix(5, 5, stream(0, "R"), 1.0)
+
+
+def test_every_method_is_judged_on_the_same_labelled_nodes_at_the_same_length(monkeypatch) -> None:
+    seen = []
+
+    def judged(vectors, y, share, generator):
+        seen.append((tuple(vectors.shape), share, torch.rand(3, generator=generator).tolist()))
+        return Scores(0.5, 0.5)
+
+    monkeypatch.setattr(experiments, "classify", judged)
+    settings = FastRPSettings(8)
+    walks = DeepWalkSettings(8, walks=1, steps=5)
+    experiments.classification("hub communities", 1000, settings, walks, 0.2)
+    experiments.with_beta("hub communities", 1000, settings, 0.0, 0.2)
+    assert len(seen) == 8 and seen == [((300, 8), 0.2, seen[0][2])] * 8
+
+
+def test_a_variant_changes_one_setting_and_projects_onto_the_same_directions(monkeypatch) -> None:
+    settings, drawn = FastRPSettings(8), []
+    changed = {
+        name: {key for key, value in vars(variant).items() if value != getattr(settings, key)}
+        for name, variant in experiments.variants(settings).items()
+    }
+    assert changed == {
+        "FastRP": set(),
+        "first power alone": {"weights"},
+        "all powers alike": {"weights"},
+        "hubs not tamed": {"beta"},
+        "powers not normalised": {"normalise_rows"},
+    }
+    monkeypatch.setattr(
+        experiments,
+        "fastrp",
+        lambda graph, variant, generator: (
+            drawn.append(torch.rand(3, generator=generator).tolist()) or torch.eye(300, 8)
+        ),
+    )
+    walks = DeepWalkSettings(8, walks=1, steps=5)
+    experiments.classification("hub communities", 1000, settings, walks, 0.2)
+    assert drawn == [drawn[0]] * 5
+
+
+def test_repeated_products_are_the_full_matrix() -> None:
+    for beta in (-0.64, 0.5):
+        settings = FastRPSettings(8, beta=beta)
+        assert experiments.identity_error("hub communities", 1000, settings) < 1e-12

@@ -4,10 +4,12 @@ from collections import Counter
 from itertools import permutations
 
 import networkx as nx
+import pytest
 from networkx.generators.atlas import graph_atlas_g
 
 from src.network_embedding.random_walks.factorisation.graphlets import (
     automorphisms,
+    distance,
     graphlets,
     pair_orbits,
     spanning_paths,
@@ -92,3 +94,10 @@ def test_walks_see_eleven_of_them_and_none_of_the_star():
     assert not any(orbit.seen for orbit in pair_orbits() if orbit.graphlet.number == 4)
     assert spanning_paths(3, frozenset({(0, 1), (1, 2)}), 0, 2) == 1
     assert spanning_paths(3, frozenset({(0, 1), (1, 2)}), 0, 1) == 0
+
+
+def test_the_distance_of_nodes_without_a_path_is_refused():
+    apart = frozenset({(0, 1), (2, 3)})
+    assert distance(apart, 0, 1) == 1
+    with pytest.raises(ValueError, match="no path"):
+        distance(apart, 0, 2)

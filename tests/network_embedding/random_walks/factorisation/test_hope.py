@@ -1,5 +1,7 @@
 """HOPE against the Katz series, the dense decomposition and its own promises."""
 
+import math
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -93,3 +95,11 @@ def test_bad_settings_are_refused(dimension, decay):
 def test_a_graph_without_edges_is_refused():
     with pytest.raises(ValueError, match="without edges"):
         hope(Graph.from_edges(torch.zeros(2, 0, dtype=torch.long), 4), 2)
+
+
+def test_beta_is_positive_where_the_spectrum_is_symmetric():
+    """A large bipartite graph has the eigenvalue of largest size with both signs."""
+    for size in (450, 451, 452):
+        path = Graph.from_networkx(nx.path_graph(size))
+        expected = 0.5 / (2 * math.cos(math.pi / (size + 1)))
+        assert katz_beta(path, 0.5) == pytest.approx(expected, rel=1e-6)
