@@ -607,9 +607,9 @@ run.verdicts("deepwalk")
 # distribution {eq}`node2vec-alpha` exactly. When $1/p$ is larger than the other two, bounding by it
 # would refuse nearly everything, so the excess of going back is a proposal of its own, drawn in
 # proportion to its weight. Only walks that were refused are drawn again, and only if the coin falls
-# where it matters is it looked up whether $x$ and $t$ are neighbours. A huge $p$ or a tiny $q$ could
-# refuse for ever, at the end of a path for instance; after 64 refusals in a row the step is drawn
-# from the weights of all neighbours at once, which costs one pass over them.
+# where it matters is it looked up whether $x$ and $t$ are neighbours. A huge $p$ or a tiny $q$
+# could refuse for ever, at the end of a path for instance; after 64 refusals in a row the step is
+# drawn from the weights of all neighbours at once, which costs one pass over them.
 
 # %%
 show(Acceptance.step, Acceptance._rejected)
