@@ -46,13 +46,16 @@ class Condition(nn.Module):
         )
 
     def forward(
-        self, noise_level: Float[Tensor, " batch"], labels: Int[Tensor, " batch"] | None
-    ) -> Float[Tensor, "batch size"]:
+        self,
+        noise_level: Float[Tensor, " #batch"],
+        labels: Int[Tensor, " #batch"] | None,
+    ) -> Float[Tensor, "#batch size"]:
         """Return the sum of both embeddings, after a nonlinearity.
 
         Args:
-            noise_level: how noisy each image is.
-            labels: classes of the images; None exactly where there are no classes.
+            noise_level: how noisy each image is, or (1,) for all.
+            labels: classes of the images, or (1,) for all; None exactly where there are
+                no classes.
 
         Raises:
             ValueError: if labels are missing, unknown (on a GPU they are not looked at,

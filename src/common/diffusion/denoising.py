@@ -82,7 +82,8 @@ def predicted_noise(
     """Return the network's guess of the noise in noisy images.
 
     Args:
-        network: takes (scaled images, noise levels (batch,), labels (batch,) or None).
+        network: takes (scaled images, noise levels, labels or None); levels and labels
+            are (batch,), or (1,) where they are one for all images.
         process: gives the mean and the standard deviation of the noisy images.
         observed: the noisy images u_t.
         t: one time for all, or (batch,); the process must add noise at it (std > 0).
@@ -105,9 +106,10 @@ def predicted_noise(
             raise ValueError(
                 f"labels must be one class or ({batch},), not {tuple(labels.shape)}"
             )
-        labels = labels.expand(batch)
+        labels = labels.reshape(-1)
     scaled = observed / per_image(size, observed)
-    learnt = network(scaled, level.expand(batch), labels)
+    # One level for all is embedded once: half of the work in networks of dense layers.
+    learnt = network(scaled, level.reshape(-1), labels)
     # sqrt(1 - share^2), without the cancellation at high noise.
     rest = mean * DATA_STD / size
     return per_image(share, observed) * scaled + per_image(rest, observed) * learnt

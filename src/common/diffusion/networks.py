@@ -66,15 +66,15 @@ class ScoreMLP(nn.Module):
     def forward(
         self,
         u: Float[Tensor, " batch *image"],
-        noise_level: Float[Tensor, " batch"],
-        labels: Int[Tensor, " batch"] | None = None,
+        noise_level: Float[Tensor, " #batch"],
+        labels: Int[Tensor, " #batch"] | None = None,
     ) -> Float[Tensor, " batch *image"]:
         """Return one number for each pixel of `u`.
 
         Args:
             u: scaled noisy images.
-            noise_level: how noisy each is, log(std / mean) / 4.
-            labels: their classes, for a network with classes only.
+            noise_level: how noisy each is, log(std / mean) / 4, or (1,) for all.
+            labels: their classes, or (1,) for all, for a network with classes only.
 
         Raises:
             ValueError: for images of another size, or labels that are missing, unknown
@@ -209,15 +209,15 @@ class UNet(nn.Module):
     def forward(
         self,
         u: Float[Tensor, "batch channels height width"],
-        noise_level: Float[Tensor, " batch"],
-        labels: Int[Tensor, " batch"] | None = None,
+        noise_level: Float[Tensor, " #batch"],
+        labels: Int[Tensor, " #batch"] | None = None,
     ) -> Float[Tensor, "batch channels height width"]:
         """Return one number for each pixel and channel of `u`.
 
         Args:
             u: scaled noisy images.
-            noise_level: how noisy each is, log(std / mean) / 4.
-            labels: their classes, for a network with classes only.
+            noise_level: how noisy each is, log(std / mean) / 4, or (1,) for all.
+            labels: their classes, or (1,) for all, for a network with classes only.
 
         Raises:
             ValueError: for images of another number of channels, or labels that are

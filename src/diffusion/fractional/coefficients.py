@@ -28,25 +28,25 @@ class Coefficients:
     root: Tensor
 
 
-def coefficients(root: np.ndarray) -> Coefficients:
+def coefficients(roots: np.ndarray) -> list[Coefficients]:
     """Triangularise with Y before X: the last diagonal entry is std(X | Y).
 
     Args:
-        root: (1 + K, 1 + K), a square root of Cov(Z).
+        roots: (times, 1 + K, 1 + K), square roots of Cov(Z).
+
+    Returns:
+        One entry per time.
     """
-    lower, count = triangular(np.roll(root, -1, axis=0)), len(root) - 1
-    of_hidden, of_image = (
-        torch.from_numpy(lower[:-1, :-1].copy()),
-        torch.from_numpy(lower[-1]),
-    )
-    inverse = torch.linalg.solve_triangular(
-        of_hidden, torch.eye(count, dtype=torch.float64), upper=False
-    )
-    alpha, precision = inverse.T @ of_image[:-1], inverse.T @ inverse
-    observer = torch.cat([torch.ones(1, dtype=torch.float64), -alpha])[None]
-    below = torch.cat([-alpha[:, None], -precision], 1)
-    scorer = torch.cat([torch.eye(1 + count, dtype=torch.float64)[:1], below])
-    return Coefficients(observer, scorer, of_image[-1], torch.from_numpy(root))
+    lower = torch.from_numpy(triangular(np.roll(roots, -1, axis=1)).copy())
+    of_hidden, of_image = lower[:, :-1, :-1], lower[:, -1]
+    eye = torch.eye(roots.shape[-1], dtype=torch.float64)
+    inverse = torch.linalg.solve_triangular(of_hidden, eye[1:, 1:], upper=False)
+    alpha = inverse.mT @ of_image[:, :-1, None]
+    observer = torch.cat([torch.ones_like(alpha[:, :1]), -alpha], 1).mT
+    below = torch.cat([-alpha, -inverse.mT @ inverse], 2)
+    scorer = torch.cat([eye[:1].expand(len(roots), 1, -1), below], 1)
+    parts = observer, scorer, of_image[:, -1], torch.from_numpy(roots)
+    return [Coefficients(*of_time) for of_time in zip(*parts, strict=True)]
 
 
 class StdTable:

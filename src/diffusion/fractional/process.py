@@ -341,26 +341,31 @@ class FractionalProcess(Process):
 
     def _at(self, t: Time) -> Coefficients:
         """Return the coefficients at one time; each time is computed once and kept."""
-        key = float(t)
-        if key not in self._kept:
-            self._kept[key] = coefficients(
-                self._with_jitter(self._table.root(key), key)
-            )
-        return self._kept[key]
+        (found,) = self._at_all([float(t)])
+        return found
+
+    def _at_all(self, times: list[float]) -> list[Coefficients]:
+        """Return the coefficients at many times, the new ones computed together."""
+        if new := [t for t in dict.fromkeys(times) if t not in self._kept]:
+            late = np.array(new)
+            roots = self._with_jitter(self._table.root(late), late)
+            self._kept.update(zip(new, coefficients(roots), strict=True))
+        return [self._kept[t] for t in times]
 
     def _each(self, t: Time, name: str) -> Tensor:
         """Return one of the coefficients at one time, or at many along a last axis."""
         t = as_time(t)
         if t.dim() == 0:
             return getattr(self._at(t), name)
-        return torch.stack([getattr(self._at(one), name) for one in t.tolist()], -1)
+        kept = self._at_all(t.tolist())
+        return torch.stack([getattr(one, name) for one in kept], -1)
 
-    def _with_jitter(self, root: np.ndarray, t: float | np.ndarray) -> np.ndarray:
+    def _with_jitter(self, root: np.ndarray, t: np.ndarray) -> np.ndarray:
         """Add the paper's jitter to the diagonal of Cov(Y_t) if it is always added."""
         if self.jitter_when == "start":
             return root
         sizes = np.sqrt(self.jitter) * np.exp(
-            -self.speeds.numpy() * np.asarray(t)[..., None]
+            -self.speeds.numpy() * t[..., None]
         )
         added = np.zeros_like(root)
         index = np.arange(1, 1 + self.count)

@@ -212,35 +212,41 @@ def generated_variance(
         if process.count
         else process.std(1.0).reshape(1, 1) ** 2
     )
+    if sampler in ("bridge", "matched"):
+        maps = [
+            _bridge_map(process, data_std, sampler, t, earlier)
+            for t, earlier in pairwise(grid)
+        ]
+    else:
+        maps = _equation_maps(process, data_std, sampler, grid)
     covariance = start.clone()
-    for k in range(len(grid) - 1):
-        last = k == len(grid) - 2
-        move = _bridge_map if sampler in ("bridge", "matched") else _equation_map
-        matrix, added = move(process, data_std, sampler, grid[k], grid[k + 1])
+    for k, (matrix, added) in enumerate(maps, start=1):
         covariance = matrix @ covariance @ matrix.T
-        if not last:
+        if k < len(maps):
             covariance = covariance + added
     return float(covariance[0, 0])
 
 
-def _equation_map(
-    process: FractionalProcess,
-    data_std: float,
-    sampler: str,
-    t: Tensor,
-    earlier: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Return the matrix of an Euler step and the covariance of its noise."""
-    eye = torch.eye(1 + process.count, dtype=torch.float64)
-    share = 1.0 if sampler.endswith("sde") else 0.5
-    observed = process.observe(eye, t)
-    total = process.mean(t) ** 2 * data_std**2 + process.std(t) ** 2
-    score = process.state_score(-observed / total, eye, t)
+def _equation_maps(
+    process: FractionalProcess, data_std: float, sampler: str, grid: Tensor
+) -> list[tuple[Tensor, Tensor]]:
+    """Return the matrix of each Euler step and the covariance of its noise."""
+    t, length = grid[:-1], -grid.diff()[:, None]
+    size, share = 1 + process.count, 1.0 if sampler.endswith("sde") else 0.5
+    # One batch entry per step: the columns of the unit matrix at that step's time.
+    eyes = torch.eye(size, dtype=torch.float64)[:, None].expand(-1, len(t), -1)
+    observed = process.observe(eyes, t)
+    # At one time std is exact, at many it is interpolated.
+    std = torch.stack([process.std(one) for one in t])
+    total = (process.mean(t) * data_std) ** 2 + std**2
+    score = process.state_score(-observed / total[:, None], eyes, t)
     pull = process.spread(process.gather(score, t), t)
-    matrix = eye - (t - earlier) * (process.drift(eye, t) - share * pull)
-    column = process.spread(torch.ones(1, dtype=torch.float64), t)
-    noise = column @ column.T * (t - earlier) if share == 1.0 else torch.zeros_like(eye)
-    return matrix, noise
+    matrices = eyes - length * (process.drift(eyes, t) - share * pull)
+    column = process.spread(torch.ones_like(length), t)  # (1 + K, steps, 1)
+    noise = torch.einsum("ist,jst->sij", column, column) * length[..., None]
+    if share != 1.0:
+        noise = torch.zeros_like(noise)
+    return list(zip(matrices.transpose(0, 1), noise, strict=True))
 
 
 def _bridge_map(

@@ -145,13 +145,13 @@ def triangular(root: FloatArray) -> FloatArray:
 
 
 def advance(root: FloatArray, step: Step) -> FloatArray:
-    """Return a root (n, n), n = 1 + K, of Cov(Z_late), given one of Cov(Z_early).
+    """Return a root (..., n, n), n = 1 + K, of Cov(Z_late), given one of Cov(Z_early).
 
     Args:
-        root: (n, n), of the covariance of Z_early.
-        step: a single step from the early to the late time.
+        root: (..., n, n), of the covariance of Z_early.
+        step: a step from the early to the late time, or one for each root.
     """
-    return triangular(np.concatenate([step.matrix @ root, step.root], 1))
+    return triangular(np.concatenate([step.matrix @ root, step.root], -1))
 
 
 def conditional(root: FloatArray, step: Step) -> tuple[FloatArray, FloatArray]:
@@ -215,22 +215,26 @@ class RootTable:
             roots.append(advance(roots[-1], Step(matrix, root)))
         self.roots = np.stack(roots)
 
-    def root(self, t: float) -> FloatArray:
+    def root(self, t: FloatArray | float) -> FloatArray:
         """Return a root at any time by one short step from the last time tabulated.
 
         Args:
-            t: in [0, 1].
+            t: in [0, 1], one or many.
+
+        Returns:
+            (..., 1 + K, 1 + K), one root per time.
 
         Raises:
             ValueError: for a time outside [0, 1].
         """
-        if not 0 <= t <= 1:
+        t = np.asarray(t, float)
+        if not np.all((t >= 0) & (t <= 1)):
             raise ValueError(f"the table covers 0 <= t <= 1, not {t}")
-        index = int(np.searchsorted(self.times, t, side="right")) - 1
-        if self.times[index] == t:
-            return self.roots[index]
+        index = np.searchsorted(self.times, t, side="right") - 1
         step = self.dynamics.step(t, self.times[index], SHORT)
-        return advance(self.roots[index], step)
+        moved = advance(self.roots[index], step)
+        tabulated = (self.times[index] == t)[..., None, None]
+        return np.where(tabulated, self.roots[index], moved)
 
 
 @lru_cache
