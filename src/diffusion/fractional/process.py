@@ -364,9 +364,7 @@ class FractionalProcess(Process):
         """Add the paper's jitter to the diagonal of Cov(Y_t) if it is always added."""
         if self.jitter_when == "start":
             return root
-        sizes = np.sqrt(self.jitter) * np.exp(
-            -self.speeds.numpy() * t[..., None]
-        )
+        sizes = np.sqrt(self.jitter) * np.exp(-self.speeds.numpy() * t[..., None])
         added = np.zeros_like(root)
         index = np.arange(1, 1 + self.count)
         added[..., index, index] = sizes
