@@ -898,10 +898,10 @@ def judged_images(data, recipe, packed):
 
 
 images, pictured = {}, {}
-one = Restoration(
-    "super-resolution", 0.1, run.sizes.larger_effort[1], images=2, first=120
-)
 for data in run.sizes.larger:
+    one = Restoration(
+        "super-resolution", 0.1, run.sizes.larger_effort[1], images=2, first=120
+    )
     recipe = grown(RECIPES[data])
     packed = train_prior(data, recipe, "vp")
     images[data] = judged_images(data, recipe, packed)

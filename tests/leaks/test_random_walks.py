@@ -119,7 +119,7 @@ def few(module: str, scores: Callable) -> Noise:
 
 
 SETTINGS = {"source": HUBS, "settings": WALKS}
-MUSAE = {"dimension": 12, "pairs": 10_000, "epochs": 2}
+MUSAE = {"dimension": 12, "pairs": 30_000, "epochs": 3}
 LINE = LineSettings(dimension=16, edges=40_000, learning_rate=0.1, block=128)
 EXPERIMENTS = [
     # --- DeepWalk ---
@@ -231,7 +231,7 @@ EXPERIMENTS = [
     ),
     Experiment(
         musae.mixing,
-        {"balance": 0.8, "nodes": 100, "pairs": 10_000, "epochs": 1},
+        {"balance": 0.8, "nodes": 100, "pairs": 20_000, "epochs": 2},
         noise=Noise(
             source=f"{ROOM}.musae:stochastic_block_model",
             splits=[f"{ROOM}.musae:draw_attributes", SPLIT],
@@ -305,7 +305,7 @@ EXPERIMENTS = [
     ),
     Experiment(
         comparison.communities_and_roles,
-        {"method": "orbits"},
+        {"method": "DeepWalk"},
         noise=Noise(
             source=f"{comparison.__name__}:role_graph",
             splits=[SPLIT],
@@ -347,7 +347,7 @@ EXPERIMENTS = [
                 result[name]
                 for name in ("statistics roles", "statistics fresh", "DeepWalk communities")
             ],
-            chance=0.5,
+            chance=0.4,
         ),
     ),
     Experiment(

@@ -48,8 +48,8 @@ def stochastic_block_model(
         raise ValueError(
             f"edge probabilities must lie in [0, 1], not {inside} and {between}"
         )
-    if not sizes or min(sizes) < 1:
-        raise ValueError(f"need at least one block of one node, not sizes {sizes}")
+    if not sizes or min(sizes) < 0 or not sum(sizes):
+        raise ValueError(f"need at least one node, not blocks of {sizes} nodes")
     y = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
     nodes = len(y)
     weight = torch.ones(nodes) if propensity is None else propensity

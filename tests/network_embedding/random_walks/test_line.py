@@ -257,7 +257,7 @@ def test_weights_inside_communities_are_twice_as_large() -> None:
 
 def test_objectives_start_at_the_uniform_distribution_and_both_ways_lower_it() -> None:
     settings = LineSettings(dimension=8, edges=20_000, block=64)
-    found = experiments.objectives(1000, 0.5, settings, [0.05, 1e9])
+    found = experiments.objectives(1000, 0.5, settings, [0.2, 1e9])
     assert found["start"] == [pytest.approx(np.log(300), rel=1e-6)]
     for way in (experiments.DRAWN, experiments.MULTIPLIED):
         first, diverged = found[way]
