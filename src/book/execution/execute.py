@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from src.book.execution import kernel
 from src.book.execution.results import Result, RunFiles
+from src.book.execution.speed import Slowness
 from src.book.notebook import chapters, notebooks
 from src.book.storage import dependencies, events, locks
 from src.book.storage.errors import BookError, choose
@@ -155,6 +156,7 @@ class _Attempt:
         self.begun = 0  # code cells of the source that were begun
         self.imports: dict[str, float] = {}  # what it took until the run context was there
         self.log = ""
+        self.slowness = Slowness()
 
     def run(self, models: Path | None) -> dict[str, object]:
         """Execute in the chapter's folder, fill `executed` and `log`; return the result's fields.
@@ -187,6 +189,7 @@ class _Attempt:
                 "seconds": round(self.last_cell - self.first_cell, 2),
                 **self.imports,
                 "cpu_seconds": round(guard.cpu_seconds, 2),
+                "slowness": self.slowness.value,
                 "peak_memory_mb": round(max(guard.peak_mb, _largest(told, "peak_mb")), 2),
                 "gpu_peak_memory_mb": round(_largest(told, "gpu_peak_mb"), 2),
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -206,7 +209,8 @@ class _Attempt:
             self.begun += "injected-parameters" not in cell.metadata.get("tags", [])
 
         def done(cell: dict, **_: object) -> None:
-            self.last_cell = time.monotonic()
+            before, self.last_cell = self.last_cell, time.monotonic()
+            self.slowness.sample(self.last_cell - before)
             guard.sample()
             if not self.imports and _STARTS.search(cell.source):
                 seconds = round(self.last_cell - self.first_cell, 2)

@@ -37,7 +37,8 @@ class Result:
     import_seconds: float = 0.0  # of `seconds`, those until the run context is there
     import_cpu_seconds: float = 0.0  # processor time of the kernel until then, with its own start
     cpu_seconds: float = 0.0  # processor time of the kernel and its children
-    budget_s: float = 0.0  # the seconds that it should take alone on a machine
+    budget_s: float = 0.0  # the seconds that it should take on the machine of `speed`
+    slowness: float = 1.0  # of this machine during the run, relative to that one
     # Largest resident memory of the kernel and its children, MiB, also in the earlier calls that
     # finished units of it; and the most that torch allocated on the GPU, 0 without one.
     peak_memory_mb: float = 0.0
@@ -70,8 +71,13 @@ class Result:
 
     @property
     def over_budget(self) -> bool:
-        """Whether it took too long, by the clock and by processor time (a busy machine is slow)."""
-        return min(self.seconds + self.startup_seconds, self.cpu_seconds) > self.budget_s
+        """Whether it took too long for the machine that budgets are stated for."""
+        return self.scaled_seconds > self.budget_s
+
+    @property
+    def scaled_seconds(self) -> float:
+        """What it took, by the clock or by processor time (a busy machine is slow), on that one."""
+        return min(self.seconds + self.startup_seconds, self.cpu_seconds) / self.slowness
 
 
 @dataclass(frozen=True)
