@@ -7,7 +7,7 @@ from src.common.graphs.embedding_evaluation import classify, classify_on
 from src.common.graphs.generators import stochastic_block_model
 from src.common.graphs.graph import Graph
 from src.common.training.streams import stream
-from tests.leaks import suite
+from tests.leaks import lines, suite
 from tests.leaks.suite import Experiment, Noise, noisy_labels
 
 # --- planted leaks: a small experiment, done right and in the wrong ways ------------------------
@@ -122,3 +122,7 @@ def test_a_small_rival_is_seen():
     unequal = Experiment(right, {}, sizes=lambda: {"ours": 1000, "rival": 970})
     with pytest.raises(AssertionError):
         suite.equal_size(unequal)
+
+
+def test_every_experiment_has_a_line():
+    assert lines.missing() == []
