@@ -4,7 +4,6 @@ Little is held out here. Test images appear in two places, the accuracy of the c
 judges and one of the two Frechet distances; true points in the plane, in the distances to them.
 """
 
-import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +23,6 @@ from src.common.images.models import DenseSettings, ImageRecipe, train_image_cla
 from src.common.images.sets import digits
 from src.common.training.loop import seeded
 from src.diffusion.fractional import (
-    checks,
     experiments,
     image_training,
     images,
@@ -398,56 +396,6 @@ def test_noise_for_the_true_points_changes_the_distance_alone(monkeypatch, weigh
 
 
 # --- what published numbers are divided by ------------------------------------------------------
-
-
-def test_report_of_modes_is_counted_by_hand():
-    """Every point counts in the denominators, also those near no mode and those undefined."""
-    generator = torch.Generator().manual_seed(0)
-    due = [2.0**-k / sum(2.0**-j for j in range(8)) for k in range(8)]
-    centres = [(1.3 * math.cos(k * math.pi / 4), 1.3 * math.sin(k * math.pi / 4)) for k in range(8)]
-    points = HALVING.mixture().sample(150, generator)
-    points = points + 0.2 * torch.randn(150, 2, generator=generator, dtype=torch.float64)
-    points[0] = math.nan
-    points[1, 1] = math.inf
-    found = experiments.mode_report(points, HALVING)
-    counts = [0] * 8
-    for point in points.tolist():
-        distances = [math.dist(point, centre) for centre in centres]
-        if all(map(math.isfinite, distances)) and min(distances) <= 0.4:
-            counts[distances.index(min(distances))] += 1
-    shares = [count / 150 for count in counts]
-    smoothed = [(count + 0.5) / (sum(counts) + 4) for count in counts]
-    assert sum(counts[4:]) > 0 and sum(counts) < 148
-    assert found["shares"] == pytest.approx(shares)
-    assert found["rarest"] == pytest.approx(shares[7] / due[7])
-    assert found["rare"] == pytest.approx(sum(shares[4:]) / sum(due[4:]))
-    assert found["outliers"] == pytest.approx(1 - sum(shares))
-    covered = sum(share >= d / 2 for share, d in zip(shares, due, strict=True))
-    assert found["coverage"] == covered / 8
-    kl = sum(d * math.log(d / s) for d, s in zip(due, smoothed, strict=True))
-    assert found["kl"] == pytest.approx(kl)
-
-
-def test_total_variation_among_hits_leaves_the_rest_out():
-    circle = Circle(modes=2, ratio=3.0)  # due 3/4 and 1/4
-    assert checks.total_variation([0.3, 0.3], circle) == pytest.approx(0.45)
-    assert checks.total_variation_of_hits([0.3, 0.3], circle) == pytest.approx(0.25)
-    assert checks.total_variation_of_hits([0.0, 0.0], circle) == 1
-
-
-def test_distance_is_that_of_sorted_projections(monkeypatch):
-    distance, given = experiments.sliced_wasserstein, []
-
-    def noting(*arguments):
-        given.extend(argument.numpy() for argument in arguments)
-        return distance(*arguments)
-
-    monkeypatch.setattr(experiments, "sliced_wasserstein", noting)
-    found = experiments.rare_modes("vp", "ode", 10, 3, 40, HALVING)["distance"]
-    drawn, true, directions = given
-    assert len(drawn) == len(true) == 40 and directions.shape == (experiments.DIRECTIONS, 2)
-    sides = [np.sort(side @ directions.T, axis=0) for side in (drawn, true)]
-    assert found == pytest.approx(np.abs(sides[0] - sides[1]).mean())
 
 
 def test_measures_of_images_are_computed_again():
