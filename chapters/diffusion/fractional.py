@@ -360,12 +360,6 @@ for row in rough.ordinary_limit([0, 1, 2, 3]):
 # %%
 display(show(FractionalProcess.observe), show(FractionalProcess.state_score))
 
-# %% tags=["nbval-check-output"]
-seen = fvp.observe(state, 0.5)
-score = -seen / fvp.std(0.5).float() ** 2  # as if all images were grey (0)
-print("the network sees", tuple(seen.shape), "and its score is", tuple(score.shape))
-print("score of the whole state", tuple(fvp.state_score(score, state, 0.5).shape))
-
 # %% [markdown]
 # Compare equation (7) with (1): it is an ordinary noisy image, with $\tilde\sigma_t$ in the place
 # of $s_t$. So the loss is that of any diffusion model, in the code literally so: the same function,
@@ -430,7 +424,7 @@ show(sampling.matched_bridge)
 # %% [markdown]
 # ## Check against the truth
 #
-# Everything above can be compared with something else. First, what $H=\frac12$ gives back (C1a):
+# First, what $H=\frac12$ gives back (C1a):
 # exact noise, one process that hardly forgets, and the model without hidden processes.
 
 # %%
@@ -988,8 +982,7 @@ run.figure(
 # tabulated (C4b). A sampling step adds the $K$ hidden numbers and two small matrices a step (C4c).
 # Both are measured by the benchmark with the image networks, as ratios on one machine; they stand
 # in the table below, "At scale". Beside a tiny network, such as that of the points in the plane,
-# the hidden numbers weigh more than C4c allows; its `history` has the figure. The memory of a
-# sampler's state grows by the factor $1+K$.
+# the hidden numbers weigh more than C4c allows. A sampler's state grows by the factor $1+K$.
 #
 # ## The verdict
 #
@@ -1003,16 +996,14 @@ run.verdicts()
 run.verdict_words()
 
 # %% [markdown]
-# The mathematics is one thing, the benefit another. The identities (C1a, C2d, C3, C4a) are exact
-# statements: they hold to the digits that were asked for, or something is wrong. The claims about
-# quality and diversity (C5d, C6, C7) are statements about networks, data and step counts. Ours are
-# small: an interval that contains 0 says that five or ten seeds could not tell, not that there is
+# The identities (C1a, C2d, C3, C4a) are exact statements: they hold to the digits that were asked
+# for. The claims about quality and diversity (C5d, C6, C7) are about networks, data and step counts.
+# Ours are small: an interval that contains 0 says that five or ten seeds could not tell, not that there is
 # no effect, and no verdict here contradicts a table of a network a thousand times as large. Where
 # a difference does show, ask the two questions of this page before you credit memory: would the
 # *twin* do the same, and would another *sampler*?
 #
-# With more than a dozen statistical claims on one page, a verdict or two may be luck; the
-# scoreboard says how many chance alone would produce.
+# Of more than a dozen statistical claims, chance alone may decide one or two (see the scoreboard).
 #
 # ## At scale
 #
