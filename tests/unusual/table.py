@@ -21,8 +21,8 @@ def entries() -> dict[str, Entry]:
     return entries_of(*(module.ENTRIES for module in modules))
 
 
-def outcomes(chosen: str = "") -> dict[str, dict[str, tuple[bool, str]]]:
-    """Return for each entry whose name holds `chosen` what became of each of its cases."""
+def outcomes(*chosen: str) -> dict[str, dict[str, tuple[bool, str]]]:
+    """Return what became of the cases of each entry whose name holds one of these texts, or all."""
     warnings.simplefilter("ignore")
     return {
         name: {
@@ -30,7 +30,7 @@ def outcomes(chosen: str = "") -> dict[str, dict[str, tuple[bool, str]]]:
             for argument, case, value in cases(entry.good())
         }
         for name, entry in entries().items()
-        if chosen in name
+        if not chosen or any(text in name for text in chosen)
     }
 
 
