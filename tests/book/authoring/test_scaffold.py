@@ -50,8 +50,9 @@ def test_a_new_chapter_has_its_files_and_leaves_the_plan(tree):
 def test_its_own_test_passes(tree):
     scaffold.new("gnn", "framelets", "ufg")
     (tree / "src/__init__.py").touch()
-    for folder in ("src/common", "tests/leaks"):
-        shutil.copytree(REPOSITORY / folder, tree / folder, dirs_exist_ok=True)
+    shutil.copytree(REPOSITORY / "src/common", tree / "src/common", dirs_exist_ok=True)
+    for name in ("suite.py", "tape.py"):
+        shutil.copy(REPOSITORY / "tests/leaks" / name, tree / "tests/leaks" / name)
     files = ["tests/gnn/framelets", "tests/leaks/test_framelets.py"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)

@@ -81,7 +81,11 @@ def test_the_network_sees_inputs_of_size_one_and_the_log_of_the_noise_to_signal_
     torch.testing.assert_close(scaled.std(dim=1), torch.ones(3), rtol=0.03, atol=0)
     ratio = [float(process.std(x) / process.mean(x)) for x in t]
     assert level.tolist() == pytest.approx([math.log(r) / 4 for r in ratio], rel=1e-5)
-    assert labels.tolist() == [2, 2, 2]
+    assert labels.tolist() == [2]  # one class for all is embedded once, as is one time
+    predicted_noise(network, process, u, t[1], torch.tensor([2, 0, 1]))
+    _, level, labels = network.seen
+    assert level.tolist() == pytest.approx([math.log(ratio[1]) / 4], rel=1e-5)
+    assert labels.tolist() == [2, 0, 1]
 
 
 def test_an_error_of_the_network_moves_the_denoised_image_by_at_most_data_std():
