@@ -187,3 +187,30 @@ def test_units_are_named_apart_and_hold_what_they_say():
     assert units.asked["cora released UFG-S, n = 6"][1][2] == [0, 1]
     recipes = [args[1] for name, (_, args) in units.asked.items() if "released" in name]
     assert len(recipes) == len(set(recipes))
+
+
+def test_every_setting_of_the_transform_reaches_the_network():
+    graph = experiments.block_graph(0)
+
+    def operators(**changes):
+        model = experiments.build(Recipe("UFG-R", **QUICK, **changes), graph)
+        transform = next(m.transform for m in model.modules() if hasattr(m, "transform"))
+        return transform.analysis(torch.eye(graph.num_nodes))
+
+    usual = operators()
+    for changes in ({"dilation": 1.5}, {"bank": "linear"}, {"coefficients": 3}):
+        found = operators(**changes)
+        assert found.shape != usual.shape or not torch.allclose(found, usual), changes
+
+
+def test_the_attention_network_has_the_published_size():
+    """Eight heads of eight numbers in the hidden layer (Velickovic et al. 2018, section 3.3)."""
+    graph = experiments.block_graph(0)
+    shapes = {tuple(p.shape) for p in experiments.build(Recipe("GAT"), graph).parameters()}
+    assert {(8, 8), (64,)} <= shapes
+
+
+def test_a_graph_moves_with_its_classes_and_split():
+    moved = experiments._moved(experiments.block_graph(0), "meta")
+    parts = (moved.y, moved.train, moved.val, moved.test)
+    assert {part.device.type for part in parts} == {"meta"}
