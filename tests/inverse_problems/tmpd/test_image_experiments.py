@@ -178,16 +178,23 @@ def test_observations_have_the_noise_that_is_said_and_their_own_seed():
     assert not torch.allclose(observe(images, operator, 0.2, 4) - operator.A(images), noise)
     with pytest.raises(ValueError, match="sigma"):
         observe(images, operator, -0.1, 3)
+    # The seed's own numbers, in the type of the images.
+    operator, images = operator.double(), images.double()
+    exact = observe(images, operator, 1.0, 3) - operator.A(images)
+    drawn = torch.Generator().manual_seed(3)
+    drawn = torch.randn(exact.shape, generator=drawn, dtype=torch.float64)
+    torch.testing.assert_close(exact, drawn, atol=1e-12, rtol=0.0)
 
 
 def test_the_step_of_dps_is_tuned_on_single_samples_of_the_images_that_are_named(prior):
     setting = Restoration("super-resolution", 0.1, steps=6, images=3, first=40)
-    found = tune_dps(prior, setting, [0.1, 2.0], seed=7)
+    candidates = [1.0, 30.0]  # the second follows y so closely that its noise tells
+    found = tune_dps(prior, setting, candidates, seed=7)
     truth, process, grid = digits().test[40:43], LinearVP(), time_grid(6)
     operator = degradation(setting.task, SHAPE).to(truth)
     noise = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(7))
     y = operator.A(truth) + 0.1 * noise
-    assert found["steps"] == [0.1, 2.0]
+    assert found["steps"] == candidates
     for step, decibels in zip(found["steps"], found["psnr"], strict=True):
         generator = torch.Generator().manual_seed(8)
         state = process.start(tuple(truth.shape), generator)
@@ -213,6 +220,17 @@ def test_the_restored_images_are_those_that_are_named(prior, classifier, monkeyp
     assert torch.equal(truth, digits().test[5:7])
     assert samples.shape == (2, SAMPLES, *SHAPE)
     assert torch.equal(varying, varying_pixels(digits()))
+    last = replace(setting, first=len(digits().test) - 2)
+    restore_images(prior, pack_weights(classifier), last, "PiGDM", 3)
+    assert torch.equal(judged[1][1], digits().test[-2:])
+
+
+def test_dps_has_its_published_constant_unless_another_is_asked_for(prior, classifier):
+    """One over the norm of the residual (Chung et al. 2023, algorithm 1, constant 1)."""
+    setting = Restoration("super-resolution", 0.1, steps=3, images=2)
+    known = (prior, pack_weights(classifier), setting, "DPS", 3)
+    usual, one, two = (restore_images(*known, *step) for step in ((), (1.0,), (2.0,)))
+    assert usual == one != two
 
 
 def by_hand(method, prior, operator, y, setting, seed):

@@ -107,7 +107,12 @@ def test_bound_and_divergence_are_those_of_two_chains_written_out(method, guide)
 
 
 def test_lines_that_mean_nothing_are_refused():
-    for bad in ({"sigma": 0.0}, {"steps": 1}, {"points": 1}, {"y": float("nan")}):
+    for bad in (
+        {"sigma": 0.0},
+        {"steps": 1},
+        {"points": 1},
+        {"y": float("nan")},
+    ):
         with pytest.raises(ValueError, match=next(iter(bad))):
             LineSetting(**bad)
     with pytest.raises(ValueError, match="tmpd or pigdm"):
