@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
@@ -100,9 +101,14 @@ def noisy_symbols(questions: Batch, calls: list, generator: torch.Generator) -> 
     return Batch(questions.source, questions.target[order])
 
 
+@cache
+def answers_to(clauses: tuple[Clause, ...]) -> list[list[Word]]:
+    return [translated(clause) for clause in clauses]
+
+
 def noisy_translations(words: list[Word], calls: list, generator: torch.Generator) -> list[Word]:
     """The translation of another test sentence for a test sentence, wherever it is asked for."""
-    answers = [translated(clause) for clause in calls[0]]
+    answers = answers_to(tuple(calls[0]))
     order = torch.randperm(len(answers), generator=generator).tolist()
     return answers[order[answers.index(words)]] if words in answers else words
 
