@@ -130,6 +130,20 @@ def test_coordinates_that_nobody_sees_get_the_spread_of_the_sampler_that_drew_th
     assert asked == [ancestral, ddrm, ancestral]
 
 
+def test_exact_samples_have_the_variance_of_the_prior_where_nobody_sees():
+    setting = MixtureSetting(dim=40, observations=1, problems=2, variance=4.0)
+    problems = draw_problems(setting, torch.Generator().manual_seed(1))
+    samples = mixture_experiments._Ruler(problems, Budget(samples=400, steps=8), 3)._exact[0]
+    values = torch.linalg.eigvalsh(torch.cov(samples.T))
+    assert values.quantile(0.5).item() == pytest.approx(4.0, rel=0.1)
+
+
+def test_the_grid_of_constants_is_even_on_a_logarithmic_scale():
+    steps = mixture_experiments.STEPS_OF_DPS
+    ratios = [late / early for early, late in zip(steps, steps[1:], strict=False)]
+    assert steps[0] < 0.1 * PUBLISHED_STEP and max(ratios) / min(ratios) < 1.2
+
+
 @pytest.mark.parametrize("method", ANCESTRAL_ONLY)
 def test_methods_that_shift_ancestral_steps_are_refused_with_other_samplers(method):
     problems = draw_problems(SETTING, torch.Generator().manual_seed(1))
