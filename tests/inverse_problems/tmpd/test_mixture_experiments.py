@@ -1,3 +1,4 @@
+from itertools import pairwise
 from statistics import mean
 
 import pytest
@@ -140,7 +141,7 @@ def test_exact_samples_have_the_variance_of_the_prior_where_nobody_sees():
 
 def test_the_grid_of_constants_is_even_on_a_logarithmic_scale():
     steps = mixture_experiments.STEPS_OF_DPS
-    ratios = [late / early for early, late in zip(steps, steps[1:], strict=False)]
+    ratios = [late / early for early, late in pairwise(steps)]
     assert steps[0] < 0.1 * PUBLISHED_STEP and max(ratios) / min(ratios) < 1.2
 
 

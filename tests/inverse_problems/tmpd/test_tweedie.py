@@ -358,6 +358,9 @@ def test_settings_that_mean_nothing_are_refused():
         tmpd(score, VP, operator, y, -0.1)
     with pytest.raises(ValueError, match="floor"):
         tmpd(score, VP, operator, y, 0.1, floor=0.0)
+    whole = torch.ones(2, 1, dtype=torch.long)
+    with pytest.raises(ValueError, match="u must be floating"):
+        autodiff_moments(score, VP)(whole, torch.tensor(0.5, dtype=torch.float64))
 
 
 def test_the_sums_of_beta_come_close_to_the_mean():
