@@ -80,8 +80,12 @@ def test_too_few_or_equal_samples_are_inconclusive():
     assert "needs 5" in judge(claim(), [1.0, 1.1, 1.2, 1.3]).reason
     assert judge(claim(), [1.0] * 9).verdict == INCONCLUSIVE
     assert judge(claim("bootstrap"), [1.0] * 30).verdict == INCONCLUSIVE
-    assert judge(claim("bootstrap"), np.linspace(1, 2, 29)).verdict == INCONCLUSIVE
-    assert judge(claim("bootstrap"), np.linspace(1, 2, 30)).verdict == SUPPORTED
+
+
+@pytest.mark.parametrize(("kind", "least"), [("t", 5), ("timing", 5), ("bootstrap", 30)])
+def test_a_verdict_needs_as_many_samples_as_contributing_says(kind, least):
+    assert judge(claim(kind), np.linspace(1, 2, least - 1)).verdict == INCONCLUSIVE
+    assert judge(claim(kind), np.linspace(1, 2, least)).verdict == SUPPORTED
 
 
 @pytest.mark.parametrize(
