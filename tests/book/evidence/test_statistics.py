@@ -82,10 +82,21 @@ def test_too_few_or_equal_samples_are_inconclusive():
     assert judge(claim("bootstrap"), [1.0] * 30).verdict == INCONCLUSIVE
 
 
-@pytest.mark.parametrize(("kind", "least"), [("t", 5), ("timing", 5), ("bootstrap", 30)])
-def test_a_verdict_needs_as_many_samples_as_contributing_says(kind, least):
-    assert judge(claim(kind), np.linspace(1, 2, least - 1)).verdict == INCONCLUSIVE
-    assert judge(claim(kind), np.linspace(1, 2, least)).verdict == SUPPORTED
+LEAST = [("t", "mean", 5), ("timing", "ratio", 5), ("bootstrap", "mean", 30)]
+
+
+@pytest.mark.parametrize(("kind", "statistic", "least"), [*LEAST, ("binomial", "proportion", 5)])
+def test_a_verdict_needs_as_many_samples_as_contributing_says(kind, statistic, least):
+    rows = {"ratio": [[3.0 + k / 100, 1.0] for k in range(least)], "proportion": [1] * least}
+    samples = rows.get(statistic, np.linspace(1, 2, least))
+    assert judge(claim(kind, statistic), samples[:-1]).verdict == INCONCLUSIVE
+    assert judge(claim(kind, statistic), samples).verdict == SUPPORTED
+
+
+def test_samples_may_be_truth_values_and_whole_numbers():
+    rows = [[True, False]] * 6 + [[True, True]] * 2
+    assert judge(claim("t", "difference"), rows).estimate == 0.75
+    assert judge(claim("t"), [1, 2, 3, 4, 2**62]).estimate == pytest.approx((10 + 2**62) / 5)
 
 
 @pytest.mark.parametrize(

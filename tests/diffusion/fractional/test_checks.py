@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from src.common.images.feature_network import FeatureNetwork
+from src.common.images.models import load_image_classifier
 from src.diffusion.fractional import checks, figures
 from src.diffusion.fractional.process import FractionalProcess
 from src.diffusion.fractional.training import Circle, PlaneRecipe
@@ -99,3 +101,35 @@ def _state(recipe):
 
     network = ScoreMLP((2,), recipe.width, recipe.depth)
     return {k: v.half().float() for k, v in network.state_dict().items()}
+
+
+def test_errors_of_the_covariance_are_relative_to_the_standard_deviations(monkeypatch):
+    """Paths with 1.2 times the covariance are off by 0.2, whatever the sizes of X and Y."""
+
+    def spread_out(process, steps, paths, generator):
+        noise = torch.randn(1 + process.count, paths, generator=generator, dtype=torch.float64)
+        white = torch.linalg.qr(noise.T).Q.T * (1.2 * paths) ** 0.5
+        times = torch.arange(1, steps + 1) / steps
+        roots = [torch.linalg.cholesky(process.covariance(float(t))) for t in times]
+        return times, torch.stack(roots) @ white
+
+    monkeypatch.setattr(checks, "forward_paths", spread_out)
+    assert checks.forward_error(FVP, 4000, generator(), 40) == pytest.approx(0.2, rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_errors_of_the_score_are_relative_to_the_largest(seed, monkeypatch):
+    right = FractionalProcess.state_score
+    monkeypatch.setattr(FractionalProcess, "state_score", lambda *given: 1.1 * right(*given))
+    assert checks.score_error(FVP, 0.4, generator(seed)) == pytest.approx(0.1, rel=1e-6)
+
+
+def test_a_classifier_survives_as_text():
+    recipe = checks.RECIPES["digits"]
+    network = FeatureNetwork(recipe.shape, recipe.classes)
+    text = checks.classifier_text(network.state_dict(), "digits")
+    again = load_image_classifier(
+        recipe.shape, recipe.classes, checks.classifier_text(text, "digits")
+    )
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], value, atol=1e-3, rtol=1e-3)
