@@ -1,6 +1,7 @@
 """Samplers of fractional processes: the ordinary limit, exact variances, convergence, the twin."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from src.common.diffusion.gaussian_mixture import GaussianMixture
 from src.common.diffusion.processes import LinearVP, SubVP, VarianceExploding
 from src.common.statistics.sample_distances import sliced_wasserstein
+from src.diffusion.fractional import sampling
 from src.diffusion.fractional.names import named_process
 from src.diffusion.fractional.process import FractionalProcess
 from src.diffusion.fractional.sampling import SAMPLERS, draw, generated_variance, grid_of
@@ -146,3 +148,25 @@ def test_a_twin_needs_no_hidden_numbers_to_generate():
         twin, CIRCLE.score_under(twin), (2000, 2), "bridge", 100, generator(8), torch.float64
     )
     assert sliced_wasserstein(drawn, CIRCLE.sample(2000, generator(4)), generator(1)) < 0.06
+
+
+@pytest.mark.parametrize(("sampler", "share"), [("sde", 1.0), ("ode", 0.5)])
+def test_the_variance_of_an_ordinary_process_is_that_of_a_recursion_by_hand(sampler, share):
+    """Euler steps on N(0, s^2): z -> (1 - h (f + share g^2 / total)) z, plus noise of h g^2."""
+    base, data_std, variance = LinearVP(), 0.7, 1.0
+    grid = grid_of(sampler, 30).tolist()
+    for k, (t, earlier) in enumerate(pairwise(grid)):
+        f, g = float(base.rate(t)), float(base.diffusion(t))
+        total = float(base.mean(t) * data_std) ** 2 + float(base.std(t)) ** 2
+        variance = variance if k else float(base.std(1.0)) ** 2
+        variance *= (1 - (t - earlier) * (f + share * g**2 / total)) ** 2
+        if sampler == "sde" and k < len(grid) - 2:
+            variance += (t - earlier) * g**2
+    found = generated_variance(FractionalProcess(count=0), data_std, sampler, 30)
+    assert found == pytest.approx(variance, rel=1e-10)
+
+
+def test_steps_draw_noise_in_the_precision_of_the_state():
+    like = torch.zeros(50, dtype=torch.float64)
+    drawn = sampling._noise(like, torch.Generator().manual_seed(0))
+    assert drawn.dtype == torch.float64 and not torch.equal(drawn, drawn.float().double())

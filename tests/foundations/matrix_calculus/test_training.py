@@ -201,3 +201,11 @@ def test_most_students_recover_their_teacher():
     assert 30 <= sum(loss < 1e-8 for loss in found["loss"]) < 40
     assert len(found["active"]) == 40
     assert max(found["active"]) <= 64
+
+
+def test_a_neuron_starts_without_bias_and_an_idle_one_learns_nothing():
+    start = training.neuron_start(4, torch.Generator().manual_seed(0))
+    assert start["b"] == 0 and start["w"].abs().min() > 0
+    X, y = torch.ones(3, 4, dtype=torch.double), torch.ones(3, dtype=torch.double)
+    idle = {"w": torch.zeros(4, dtype=torch.double), "b": torch.zeros((), dtype=torch.double)}
+    assert training.weighted_average(idle, X, y).tolist() == [0] * 4  # max(0, z) at z = 0
