@@ -341,3 +341,24 @@ def test_settings_without_meaning_are_refused():
     ):
         with pytest.raises(ValueError):
             FractionalProcess(**wrong)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+@pytest.mark.parametrize("method", ["observe", "drift", "state_score", "bridge"])
+def test_states_without_their_parts_are_refused(count, method):
+    """With K = 0 a second part would be dropped in silence."""
+    process, images = FractionalProcess(count=count), torch.zeros(5, 2, dtype=torch.float64)
+    good = process.start((5, 2), torch.Generator().manual_seed(0), torch.float64)
+
+    def call(state):
+        rest = {
+            "observe": (state, 0.5),
+            "drift": (state, 0.5),
+            "state_score": (images, state, 0.5),
+            "bridge": (state, images, 0.5, 0.4, torch.zeros_like(state)),
+        }
+        return getattr(process, method)(*rest[method])
+
+    call(good)
+    with pytest.raises(ValueError, match=f"1 \\+ K = {1 + count} parts"):
+        call(torch.cat([good, good[:1]]))
