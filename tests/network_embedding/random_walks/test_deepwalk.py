@@ -180,3 +180,31 @@ def test_the_score_over_splits_is_the_mean_of_different_splits():
     second = classify(vectors, graph.y, 0.5, stream(3, "0.5 of the labels", 1)).micro
     assert two == pytest.approx((one + second) / 2)
     assert experiments.mean_micro(vectors, graph, 0.5, 3) != one
+
+
+def test_vectors_and_not_contexts_are_classified(monkeypatch):
+    train, judged = experiments.train_walks, []
+
+    def noting(*given):
+        judged.append(train(*given))
+        return judged[-1]
+
+    monkeypatch.setattr(experiments, "train_walks", noting)
+    settings = DeepWalkSettings(walks=2, steps=10, skip_gram=SkipGramSettings(dimension=8))
+    sampled, _ = experiments.two_softmaxes(HUB_COMMUNITIES, 3, settings, 0.5)
+    graph = experiments.labelled_graph(HUB_COMMUNITIES, 3)
+    nodes, contexts = judged[0][:2]
+    assert sampled == experiments.mean_micro(nodes, graph, 0.5, 3)
+    assert sampled != experiments.mean_micro(contexts, graph, 0.5, 3)
+
+
+@pytest.mark.parametrize("values", [[2.0], [2.0, 0.0], [2.0, float("inf"), 1.0], [3.0, -1.0, 2.0]])
+def test_slopes_of_numbers_without_logarithm_are_refused(values):
+    with pytest.raises(ValueError, match="all positive and finite"):
+        experiments.log_slope(torch.tensor(values))
+
+
+def test_a_mean_over_no_splits_is_refused():
+    graph = experiments.labelled_graph(HUB_COMMUNITIES, 3)
+    with pytest.raises(ValueError, match="splits must be at least 1"):
+        experiments.mean_micro(torch.zeros(graph.num_nodes, 2), graph, 0.5, 0, splits=0)

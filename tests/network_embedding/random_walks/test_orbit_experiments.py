@@ -78,3 +78,9 @@ def test_labels_and_repeats_are_needed():
         label_scores("karate club", 0, 4, 1)
     with pytest.raises(ValueError, match="repeats"):
         label_scores(ROLES, 0, 4, 0)
+
+
+def test_every_window_is_another():
+    assert list(orbits.WINDOWS) == sorted(set(orbits.WINDOWS))
+    names = orbits.pair_vectors(ROLES, 0, 2)
+    assert sum(name.startswith("walks") for name in names) == len(orbits.WINDOWS)
