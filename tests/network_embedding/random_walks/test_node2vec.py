@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from src.common.graphs.generators import stochastic_block_model
+from src.common.graphs.graph import Graph
 from src.network_embedding.random_walks.deepwalk import DeepWalkSettings, deepwalk
 from src.network_embedding.random_walks.experiments import node2vec as experiments
 from src.network_embedding.random_walks.experiments.node2vec import (
@@ -84,3 +85,46 @@ def test_a_grid_without_deepwalk_is_refused_before_anything_is_trained(monkeypat
     with pytest.raises(ValueError, match="at least one pair"):
         chosen_on_links(HUB_COMMUNITIES, 1000, TINY, [], 0.5)
     assert trained == []
+
+
+def test_links_choose_the_walks_that_predict_them_best(monkeypatch):
+    """Vectors of known quality: the pair with the better ones is chosen and reported."""
+    grid = [(1.0, 1.0), (0.5, 2.0), (2.0, 1.0)]
+    quality = dict(zip(grid, [0.6, 0.9, 0.7], strict=True))
+    monkeypatch.setattr(experiments, "node2vec", lambda graph, settings, p, q, _: (p, q))
+    monkeypatch.setattr(experiments, "link_auc", lambda vectors, part: quality[vectors])
+    found = experiments.chosen_on_links(HUB_COMMUNITIES, 0, TINY, grid, 0.3)
+    assert found["chosen"] == [0.5, 2.0] and found["best"] == 0.9 and found["deepwalk"] == 0.6
+    assert found["validation"] == [0.6, 0.9, 0.7]
+
+
+def test_nodes_with_any_label_are_known_or_hidden():
+    y = torch.tensor([[True, False], [False, False], [False, True], [True, True]])
+    graph = Graph(torch.tensor([[0, 1], [1, 0]]), 4, y=y)
+    known, hidden = experiments._known_and_hidden(graph, 0.34, 5)
+    assert sorted([*known.tolist(), *hidden.tolist()]) == [0, 2, 3] and len(known) == 1
+
+
+def test_clusters_of_characters_start_anew_with_every_seed(monkeypatch):
+    cluster, seeds = experiments.k_means, []
+
+    def noting(points, clusters, seed):
+        seeds.append(seed)
+        return cluster(points, clusters, seed)
+
+    monkeypatch.setattr(experiments, "k_means", noting)
+    experiments.characters(7, 1.0, 0.5, TINY)
+    assert seeds[-2:] == [7, 7]
+
+
+def test_roles_are_clusters_of_standardised_features(monkeypatch):
+    cluster, given = experiments.k_means, []
+
+    def noting(points, clusters, seed):
+        given.append(points)
+        return cluster(points, clusters, seed)
+
+    monkeypatch.setattr(experiments, "k_means", noting)
+    experiments.role_clusters.__wrapped__()
+    torch.testing.assert_close(given[0].mean(0), torch.zeros(3).double(), atol=1e-9, rtol=0.0)
+    torch.testing.assert_close(given[0].std(0, correction=0), torch.ones(3).double())

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from src.common.graphs.graph import adjacency
+from src.common.graphs.graph import Graph, adjacency
 from src.common.training.streams import stream
 from src.network_embedding.random_walks.experiments import orbits
 from src.network_embedding.random_walks.experiments.orbits import (
@@ -84,3 +84,19 @@ def test_every_window_is_another():
     assert list(orbits.WINDOWS) == sorted(set(orbits.WINDOWS))
     names = orbits.pair_vectors(ROLES, 0, 2)
     assert sum(name.startswith("walks") for name in names) == len(orbits.WINDOWS)
+
+
+def test_classes_of_four_take_part_and_smaller_ones_do_not(monkeypatch):
+    """Four is the least of which a test, a validation and a training part can have a member."""
+    y = torch.tensor([0] * 27 + [1] * 4 + [2] * 3)
+    club = Graph(orbit_graph("karate club", 0).edge_index, 34, y=y)
+    monkeypatch.setattr(orbits, "orbit_graph", lambda *_: club)
+    divided, usual = [], orbits.divide
+
+    def noting(y, members, share, generator):
+        divided.append(members)
+        return usual(y, members, share, generator)
+
+    monkeypatch.setattr(orbits, "divide", noting)
+    label_scores("karate club", 0, dimension=2, repeats=1)
+    assert sorted(divided[0].tolist()) == list(range(31))
