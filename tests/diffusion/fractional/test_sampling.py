@@ -170,3 +170,18 @@ def test_steps_draw_noise_in_the_precision_of_the_state():
     like = torch.zeros(50, dtype=torch.float64)
     drawn = sampling._noise(like, torch.Generator().manual_seed(0))
     assert drawn.dtype == torch.float64 and not torch.equal(drawn, drawn.float().double())
+
+
+def test_matched_bridges_never_add_more_than_pixels_can_vary():
+    """A score of 0 says that nothing is known of x_0; pixels of -1 and 1 have variance 1."""
+    seen = []
+
+    class Noting(LinearVP):
+        def bridge(self, state, clean, t, earlier, noise):
+            seen.append(clean - self.denoised(state, torch.zeros_like(state), t))
+            return super().bridge(state, clean, t, earlier, noise)
+
+    process = Noting()
+    draw(process, lambda u, t: torch.zeros_like(u), (4000, 1), "matched", 8, generator())
+    assert process.std(1.0) > 100 * process.mean(1.0)
+    assert seen[0].var().item() == pytest.approx(1.0, rel=0.1)
