@@ -277,3 +277,11 @@ def test_the_svd_of_the_adjacency_is_the_dense_one() -> None:
     expected = (left[:, :4] * values[:4]) @ left[:, :4].T
     found = experiments.adjacency_svd(graph, 4).double()
     torch.testing.assert_close(found @ found.T, expected, atol=1e-5, rtol=0.0)
+
+
+def test_every_seed_draws_another_graph_and_other_weights() -> None:
+    one, again, other = (experiments.weighted_communities(seed) for seed in (1, 1, 2))
+    assert torch.equal(one.edge_index, again.edge_index) and torch.equal(one.weights, again.weights)
+    assert one.edge_index.shape != other.edge_index.shape or not torch.equal(
+        one.edge_index, other.edge_index
+    )
