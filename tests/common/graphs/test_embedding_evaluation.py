@@ -141,6 +141,9 @@ def test_the_share_is_kept_in_every_class_and_small_classes_are_in(monkeypatch):
     labelled = torch.nonzero(several.any(dim=1)).ravel()
     assert sorted(both.tolist()) == labelled.tolist()  # each once; none without labels
     assert len(seen["train"]) == round(0.4 * len(labelled))
+    one = torch.eye(4).bool()
+    classify(torch.arange(4.0).unsqueeze(1), one, 0.1, generator())
+    assert (len(seen["train"]), len(seen["test"])) == (1, 3)  # rather one than none
 
 
 def test_the_split_follows_the_generator():

@@ -95,6 +95,31 @@ def test_matched_bridges_lose_only_what_the_last_step_leaves_out(name):
     assert found == pytest.approx(float(expected), rel=allowed)
 
 
+@pytest.mark.parametrize("data_std", [0.5, 3.0])
+def test_matched_bridges_lead_to_a_draw_from_what_x_0_may_still_be(data_std):
+    """But never to more spread than pixels of -1 and 1 have."""
+    seen = []
+
+    class Noting(LinearVP):
+        def bridge(self, state, clean, t, earlier, noise):
+            seen.append((state, clean, t))
+            return super().bridge(state, clean, t, earlier, noise)
+
+    process, count = Noting(), 20_000
+    score = GaussianMixture.isotropic(torch.zeros(1, 1).double(), data_std**2).score_under(process)
+    draw(process, score, (count, 1), "matched", 8, generator(2), torch.float64)
+    for state, clean, t in seen[:-1]:
+        signal, noise = (process.mean(t) * data_std) ** 2, process.std(t) ** 2
+        left = float(data_std**2 * noise / (signal + noise))
+        added = clean - process.denoised(state, score(state, t), t)
+        # Where almost nothing of x_0 is left in u, a batch hardly tells its variance.
+        unsure = float(noise / process.mean(t) ** 2) * 4 * math.sqrt(2 / count)
+        least, most = (min(max(left + way * unsure, 0.0), 1.0) for way in (-1, 1))
+        assert 0.95 * least <= float(added.var()) <= 1.05 * most
+        chance = 4 * float(added.std() * state.std()) / count**0.5
+        assert abs(float((added * state).mean())) <= chance  # it knows nothing of the state
+
+
 def test_bridge_needs_few_steps_where_euler_fails():
     distances = {}
     for sampler in ("released sde", "sde", "bridge"):

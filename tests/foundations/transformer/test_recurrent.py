@@ -225,6 +225,23 @@ def test_dropout_acts_in_training_only():
     assert torch.equal(model(source, target), model(source, target))
 
 
+def test_dropout_falls_on_inputs_between_layers_and_on_the_output():
+    model, share = small(dropout=0.3, layers=2, width=64), 0.3
+    assert model.encoder.dropout == share
+    dropped = []
+    model.cells[1].register_forward_pre_hook(lambda cell, given: dropped.append(given[0]))
+    source, target = words(20, 5), words(20, 6, seed=1)
+    torch.manual_seed(0)
+    places = {
+        "inputs": model.embed(source),
+        "output": model.decode(target, model.encode(source), source),
+        "between layers": torch.stack(dropped),
+    }
+    for place, values in places.items():
+        missing = float((values == 0).double().mean())
+        assert missing == pytest.approx(share, abs=0.03), place
+
+
 def test_it_learns_to_copy():
     model = small(torch.float32, width=16)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
