@@ -1,15 +1,17 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import networkx
 import pytest
 import torch
 
+from src.common.graphs.graph import normalised_laplacian
 from src.common.graphs.node_classification import NodeSettings, classify_nodes
 from src.common.training.loop import seeded
 from src.common.training.streams import stream
 from src.gnn.framelets import experiments, plan
 from src.gnn.framelets.convolution import Shrinkage
 from src.gnn.framelets.experiments import Recipe
+from src.gnn.framelets.transform import FrameletTransform
 
 QUICK = {"epochs": 3, "hidden": 4}
 
@@ -17,7 +19,8 @@ QUICK = {"epochs": 3, "hidden": 4}
 def test_seeds_fix_graph_split_and_disturbance_and_nothing_else_does():
     graph, again, other = (experiments.graph_of("blocks", seed) for seed in (3, 3, 4))
     assert torch.equal(graph.edge_index, again.edge_index) and torch.equal(graph.x, again.x)
-    assert not torch.equal(graph.x, other.x)
+    for part in ("x", "edge_index", "train", "val"):
+        assert not torch.equal(getattr(graph, part), getattr(other, part)), part
     assert [int(getattr(graph, part).sum()) for part in ("train", "val", "test")] == [15, 45, 120]
     assert torch.bincount(graph.y[graph.train]).tolist() == [5, 5, 5]
     noisy = experiments.graph_of("blocks", 3, noise=4.0)
@@ -85,6 +88,23 @@ def test_training_once_is_the_shared_training_with_an_l2_penalty():
     assert experiments.train_once(graph, recipe, 7)[0] == truth
 
 
+def test_the_test_score_is_the_mean_of_those_on_two_halves_of_the_test_nodes(monkeypatch):
+    """It would not be, if the test answers had a say in which epoch is reported."""
+    graph, recipe = experiments.block_graph(2), Recipe("MLP", 0.05, epochs=40)
+    nodes = torch.nonzero(graph.test).ravel()
+    found = []
+    for part in (nodes, nodes[::2], nodes[1::2]):
+        test = torch.zeros_like(graph.test).index_fill(0, part, True)
+        monkeypatch.setattr(experiments, "block_graph", lambda _, t=test: replace(graph, test=t))
+        found.append(experiments.accuracies("blocks", recipe, [0, 1, 2], noise=4.0))
+    whole, *halves = found
+    for name in ("test", "last"):
+        means = [(a + b) / 2 for a, b in zip(*(half[name] for half in halves), strict=True)]
+        assert whole[name] == pytest.approx(means)
+    for half in halves:
+        assert half["val"] == whole["val"] and half["epoch"] == whole["epoch"]
+
+
 @pytest.mark.parametrize(
     ("change", "share"),
     [({"sigma": 0.0}, 1.0), ({"sigma": 1e6}, 1 / 3), ({"keep_details": False}, 1 / 3)],
@@ -102,6 +122,11 @@ def test_curves_have_one_value_an_epoch_and_theta_starts_at_one():
         "val": 3, "test": 3, "theta": 3
     }  # fmt: skip
     assert found["theta"][0] == pytest.approx(1.0, abs=0.03)
+    runs = [experiments.train_once(experiments.block_graph(s), recipe, s)[0] for s in (0, 1)]
+    for name in ("val", "test"):
+        pairs = zip(*(getattr(run, f"{name}_curve") for run in runs), strict=True)
+        assert found[name] == pytest.approx([50 * (a + b) for a, b in pairs])
+    assert found["val"] != found["test"]
     single = experiments.accuracies("blocks", recipe, [0, 1])
     assert found["test"][-1] == pytest.approx(sum(single["last"]) / 2, abs=1e-3)
 
@@ -121,6 +146,18 @@ def test_theta_has_a_gradient_within_reach_of_the_labels_only():
     assert found[0] <= found[1]
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_entries_without_gradient_are_those_of_the_network_that_the_seed_makes(seed):
+    """With one hidden unit the weights decide at which nodes it is silent."""
+    graph, recipe = experiments.block_graph(seed), Recipe("UFG-R", hidden=1)
+    with seeded(stream(seed, "weights")):
+        model = experiments.build(recipe, graph).eval()
+    loss = torch.nn.functional.cross_entropy(model(graph.x)[graph.train], graph.y[graph.train])
+    gradients = torch.autograd.grad(loss, [model.first.theta, model.second.theta])
+    shares = [float((gradient == 0).double().mean()) for gradient in gradients]
+    assert experiments.untouched_share("blocks", recipe, seed) == shares
+
+
 def test_search_takes_the_best_validation_accuracy():
     trials = [{"learning_rate": 1e-9}, {"learning_rate": 0.05}]
     recipe = Recipe("GCN", dropout=0.0, epochs=10, hidden=8)
@@ -129,6 +166,26 @@ def test_search_takes_the_best_validation_accuracy():
     assert [row["learning_rate"] for row in found["rows"]] == [1e-9, 0.05]
     val = experiments.accuracies("blocks", replace(recipe, learning_rate=0.05), [1000, 1001])["val"]
     assert 100 * found["rows"][1]["val"] == pytest.approx(sum(val) / 2)
+
+
+def test_a_recipe_is_by_default_that_released_for_ufgconv_r():
+    released = {
+        "learning_rate": 0.01, "weight_decay": 0.01, "dropout": 0.7, "epochs": 200, "hidden": 16,
+        "bank": "haar", "dilation": 2.0, "coefficients": 2, "decay_theta": True,
+        "shrinkage": Shrinkage(sigma=1.0, keep_details=True, scales="released"),
+    }  # fmt: skip
+    assert asdict(Recipe("UFG-R")) == asdict(Recipe("UFG-R", **released))
+
+
+@pytest.mark.parametrize("change", [{}, {"bank": "linear"}, {"dilation": 1.5}, {"coefficients": 4}])
+def test_a_model_has_the_transform_of_its_recipe(change):
+    graph = experiments.block_graph(0)
+    model = experiments.build(Recipe("UFG-S", **QUICK, **change), graph)
+    told = {"bank": "haar", "dilation": 2.0, "coefficients": 2} | change
+    wanted = FrameletTransform(normalised_laplacian(graph), **told)
+    eigenvalues = torch.linspace(0, 2, 9)
+    for layer in (model.first, model.second):
+        assert torch.equal(layer.transform.response(eigenvalues), wanted.response(eigenvalues))
 
 
 def test_an_unknown_model_is_rejected():
