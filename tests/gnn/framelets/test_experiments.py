@@ -19,7 +19,8 @@ QUICK = {"epochs": 3, "hidden": 4}
 def test_seeds_fix_graph_split_and_disturbance_and_nothing_else_does():
     graph, again, other = (experiments.graph_of("blocks", seed) for seed in (3, 3, 4))
     assert torch.equal(graph.edge_index, again.edge_index) and torch.equal(graph.x, again.x)
-    assert not torch.equal(graph.x, other.x)
+    for part in ("x", "edge_index", "train", "val"):
+        assert not torch.equal(getattr(graph, part), getattr(other, part)), part
     assert [int(getattr(graph, part).sum()) for part in ("train", "val", "test")] == [15, 45, 120]
     assert torch.bincount(graph.y[graph.train]).tolist() == [5, 5, 5]
     noisy = experiments.graph_of("blocks", 3, noise=4.0)
@@ -89,13 +90,13 @@ def test_training_once_is_the_shared_training_with_an_l2_penalty():
 
 def test_the_test_score_is_the_mean_of_those_on_two_halves_of_the_test_nodes(monkeypatch):
     """It would not be, if the test answers had a say in which epoch is reported."""
-    graph, recipe = experiments.block_graph(2), Recipe("GCN", 0.02, epochs=40)
+    graph, recipe = experiments.block_graph(2), Recipe("MLP", 0.05, epochs=40)
     nodes = torch.nonzero(graph.test).ravel()
     found = []
     for part in (nodes, nodes[::2], nodes[1::2]):
         test = torch.zeros_like(graph.test).index_fill(0, part, True)
         monkeypatch.setattr(experiments, "block_graph", lambda _, t=test: replace(graph, test=t))
-        found.append(experiments.accuracies("blocks", recipe, [0, 1, 2]))
+        found.append(experiments.accuracies("blocks", recipe, [0, 1, 2], noise=4.0))
     whole, *halves = found
     for name in ("test", "last"):
         means = [(a + b) / 2 for a, b in zip(*(half[name] for half in halves), strict=True)]
@@ -143,6 +144,18 @@ def test_theta_has_a_gradient_within_reach_of_the_labels_only():
     found = experiments.untouched_share("blocks", Recipe("UFG-R"), 2)
     assert found[1] == pytest.approx(1 - touched, abs=1e-9)
     assert found[0] <= found[1]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_entries_without_gradient_are_those_of_the_network_that_the_seed_makes(seed):
+    """With one hidden unit the weights decide at which nodes it is silent."""
+    graph, recipe = experiments.block_graph(seed), Recipe("UFG-R", hidden=1)
+    with seeded(stream(seed, "weights")):
+        model = experiments.build(recipe, graph).eval()
+    loss = torch.nn.functional.cross_entropy(model(graph.x)[graph.train], graph.y[graph.train])
+    gradients = torch.autograd.grad(loss, [model.first.theta, model.second.theta])
+    shares = [float((gradient == 0).double().mean()) for gradient in gradients]
+    assert experiments.untouched_share("blocks", recipe, seed) == shares
 
 
 def test_search_takes_the_best_validation_accuracy():
