@@ -171,6 +171,14 @@ def test_an_interval_misses_the_truth_one_time_in_twenty_and_as_often_on_either_
         assert missed / repeats == pytest.approx(0.025, abs=4 * np.sqrt(0.025 * 0.975 / repeats))
 
 
+def test_five_samples_miss_the_truth_one_time_in_twenty_and_not_one_in_fourteen():
+    """One in fourteen is what a standard error by n, not n - 1, would miss."""
+    rng, rule, repeats = np.random.default_rng(8), claim("t"), 8000
+    found = (judge(rule, rng.normal(3.0, 0.5, 5)) for _ in range(repeats))
+    missed = sum(not result.low <= 3.0 <= result.high for result in found) / repeats
+    assert missed == pytest.approx(0.05, abs=4 * np.sqrt(0.05 * 0.95 / repeats))
+
+
 def test_of_many_normal_samples_the_bootstrap_says_what_student_says():
     values = np.random.default_rng(11).normal(2.0, 3.0, 500)
     ours, students = judge(claim("bootstrap"), values), judge(claim("t"), values)

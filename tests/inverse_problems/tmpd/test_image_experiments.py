@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from src.book.storage import paths
 from src.common.diffusion.denoising import network_score, pack_weights
 from src.common.diffusion.processes import LinearVP
 from src.common.diffusion.samplers import ancestral, time_grid
@@ -291,3 +293,20 @@ def test_the_priors_are_those_of_the_chapter():
     assert PROCESSES["vp"] == LinearVP()
     assert RECIPES["digits"].shape == digits().image_shape
     assert all(name == recipe.data for name, recipe in RECIPES.items())
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_committed_weights_know_all_noise_levels_of_their_process(name):
+    """Beyond those that it was trained for, a network does worse than the mean image."""
+    process, images = PROCESSES[name], digits()
+    file = paths.models_dir("inverse_problems/tmpd") / f"digits-{name}.safetensors"
+    network = RECIPES["digits"].untrained()
+    state = {part.removeprefix("network/"): v.float() for part, v in load_file(file).items()}
+    network.load_state_dict(state)
+    score = network_score(network.eval(), process)
+    variance = (images.test - images.train.mean(0)).square().mean()
+    for t in torch.tensor([0.1, 0.5, 0.9, 1.0], dtype=torch.float64):
+        u = process.noisy(images.test, t, normal(5, *images.test.shape))
+        with torch.no_grad():
+            error = (process.denoised(u, score(u, t), t) - images.test).square().mean()
+        assert error < 1.4 * variance, float(t)
