@@ -208,3 +208,10 @@ def test_a_mean_over_no_splits_is_refused():
     graph = experiments.labelled_graph(HUB_COMMUNITIES, 3)
     with pytest.raises(ValueError, match="splits must be at least 1"):
         experiments.mean_micro(torch.zeros(graph.num_nodes, 2), graph, 0.5, 0, splits=0)
+
+
+def test_ranks_are_those_of_degrees_and_of_visits():
+    found = rank_slopes(4, 100, 2, 3, 5)
+    assert sum(found["degree"]) == 2 * 2 * (100 - 2)  # two links for each node but the first two
+    assert sum(found["frequency"]) == 100 * 3 * 6  # three walks of six nodes from each
+    assert log_slope(torch.tensor([2.0, 1.0])) == pytest.approx(-1.0)
