@@ -107,6 +107,7 @@ def test_samples_may_be_truth_values_and_whole_numbers():
         ("t", "mean", [], "no samples"),
         ("t", "mean", [1.0, float("nan")], "not finite"),
         ("binomial", "proportion", [0.5], "0 or 1"),
+        ("binomial", "proportion", [0.0, 1.0, 0.5, 1.0], "0 or 1"),
         ("t", "ratio", [[1.0, 0.0]], "positive"),
     ],
 )
