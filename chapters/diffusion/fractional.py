@@ -999,8 +999,8 @@ run.verdict_words()
 # The identities (C1a, C2d, C3, C4a) are exact statements: they hold to the digits that were asked
 # for. The claims about quality and diversity (C5d, C6, C7) are about networks, data and step
 # counts. Ours are small: an interval that contains 0 says that five or ten seeds could not tell,
-# not that there is no effect, and no verdict here contradicts a table of a network a thousand times
-# as large. Where a difference does show, ask the two questions of this page before you credit
+# not that memory has no effect, and no verdict here contradicts a table of a network a thousand
+# times as large. Where a difference does show, ask the two questions of this page before you credit
 # memory: would the *twin* do the same, and would another *sampler*?
 #
 # Of more than a dozen statistical claims, chance alone may decide one or two (see the scoreboard).

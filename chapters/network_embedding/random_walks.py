@@ -238,7 +238,7 @@ run = start("network_embedding/random_walks", profile=profile, seed=seed, sizes=
 # ## The problem, and the map
 #
 # A graph has $n$ nodes and edges with weights; $A$ is its $n \times n$ adjacency matrix, $A_{uv}$
-# the weight of the edge between $u$ and $v$ (1 if there are no weights, 0 without an edge), $d_u =
+# the weight of the edge between $u$ and $v$ (1 without weights, 0 without an edge), $d_u =
 # \sum_v A_{uv}$ the degree of $u$, $D$ the diagonal matrix of the degrees. A *random walk* goes
 # from $u$ to a neighbour $v$ with probability $P_{uv} = A_{uv} / d_u$, so $P = D^{-1} A$, and the
 # entries of $P^r$ say where it is after $r$ steps. An *embedding* is a matrix $Z$ with a row $z_u
@@ -1065,12 +1065,12 @@ run.verdicts("fastrp")
 
 # %% [markdown]
 # That the similarity matters more than its reduction holds here, and so does the comparison with
-# DeepWalk. Taming the hubs, in contrast, buys nothing on these graphs, and $\beta=0$ is no worse.
-# How many times faster FastRP is (C1a) depends on the rival: `benchmarks/fastrp.py` runs both on
-# one machine in one process, DeepWalk with the settings that the FastRP authors' notebook gives it
-# (80 walks of 40 nodes from every node, window 10, 128 coordinates). The claim is judged with the
-# training that the official DeepWalk calls; this book's own training is several times as fast, and
-# the ratio as much smaller.
+# DeepWalk. Taming the hubs, in contrast, buys nothing on these graphs, and $\beta=0$ does at least
+# as well. How many times faster FastRP is (C1a) depends on the rival: `benchmarks/fastrp.py` runs
+# both on one machine in one process, DeepWalk with the settings that the FastRP authors' notebook
+# gives it (80 walks of 40 nodes from every node, window 10, 128 coordinates). The claim is judged
+# with the training that the official DeepWalk calls; this book's own training is several times as
+# fast, and the ratio as much smaller.
 #
 # Normalisation, $\beta$, $\alpha$ and $R$ are those of the authors' code, in which $L$ lacks the
 # constant $(\sum_kd_k)^{-\beta}$; it scales all vectors alike. The notebook takes 512 coordinates

@@ -105,26 +105,26 @@ def test_nodes_with_any_label_are_known_or_hidden():
     assert sorted([*known.tolist(), *hidden.tolist()]) == [0, 2, 3] and len(known) == 1
 
 
-def test_clusters_of_characters_start_anew_with_every_seed(monkeypatch):
-    cluster, seeds = experiments.k_means, []
-
-    def noting(points, clusters, seed):
-        seeds.append(seed)
-        return cluster(points, clusters, seed)
-
-    monkeypatch.setattr(experiments, "k_means", noting)
-    experiments.characters(7, 1.0, 0.5, TINY)
-    assert seeds[-2:] == [7, 7]
-
-
-def test_roles_are_clusters_of_standardised_features(monkeypatch):
+@pytest.fixture
+def clustered(monkeypatch) -> list[tuple]:
+    """What is clustered: (points, number of clusters, seed) of each call."""
     cluster, given = experiments.k_means, []
 
-    def noting(points, clusters, seed):
-        given.append(points)
-        return cluster(points, clusters, seed)
+    def noting(*arguments):
+        given.append(arguments)
+        return cluster(*arguments)
 
     monkeypatch.setattr(experiments, "k_means", noting)
+    return given
+
+
+def test_clusters_of_characters_follow_the_seed(clustered):
+    experiments.characters(7, 1.0, 0.5, TINY)
+    assert [seed for _, _, seed in clustered[-2:]] == [7, 7]
+
+
+def test_roles_are_clusters_of_standardised_features(clustered):
     experiments.role_clusters.__wrapped__()
-    torch.testing.assert_close(given[0].mean(0), torch.zeros(3).double(), atol=1e-9, rtol=0.0)
-    torch.testing.assert_close(given[0].std(0, correction=0), torch.ones(3).double())
+    points = clustered[0][0]
+    torch.testing.assert_close(points.mean(0), torch.zeros(3).double(), atol=1e-9, rtol=0.0)
+    torch.testing.assert_close(points.std(0, correction=0), torch.ones(3).double())
